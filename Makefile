@@ -1,0 +1,119 @@
+# chain4d. `make help` lists the targets. A stage is any folder in stages/, a tool any folder in tools/ with a main.c, a test any
+# tests/*/test_*.c: there is no list to edit.
+MAKEFLAGS += -rR
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := all
+SHELL := /bin/bash
+
+config ?= release
+werror ?= 0
+V ?= 0
+ifeq ($(filter $(config),release debug asan tsan),)
+$(error config=$(config) is not one of release, debug, asan, tsan)
+endif
+B := build/$(config)
+Q := $(if $(filter 1,$(V)),,@)
+
+CC := gcc
+AR := ar
+PKGS := libzmq libprotobuf-c hdf5 libavformat libavcodec libavutil libswscale yaml-0.1 jansson openblas lapacke libpng libxxhash
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla $(if $(filter 1,$(werror)),-Werror)
+OPT_release := -O2 -g
+OPT_debug   := -O0 -g3
+OPT_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+OPT_tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
+
+# Goals that only install, clean or explain must work before anything is installed.
+NEEDS_PKGS := $(filter-out deps clean help,$(or $(MAKECMDGOALS),all))
+ifneq ($(NEEDS_PKGS),)
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+endif
+
+# x86-64-v3 (AVX2, FMA, F16C) is the oldest processor that is supported; OpenBLAS picks its own kernels at run time.
+ARCH := $(if $(filter x86_64,$(shell uname -m)),-march=x86-64-v3)
+CFLAGS := -std=c11 -D_GNU_SOURCE $(WARN) $(OPT_$(config)) $(ARCH) -ffp-contract=off -pthread
+CPPFLAGS := -Ilib -I. -I$(B)/gen $(PKG_CFLAGS)
+LDFLAGS := $(filter -fsanitize=%,$(OPT_$(config))) -pthread
+LIBS := $(PKG_LIBS) -lm
+
+# --- sources ---------------------------------------------------------------------------------------------------------
+PROTO := $(wildcard proto/*.proto)
+GEN_C := $(PROTO:proto/%.proto=$(B)/gen/%.pb-c.c)
+LIB_C := $(wildcard lib/*/*.c lib/*/*/*.c)
+PROG_DIRS := $(patsubst %/main.c,%,$(wildcard stages/*/main.c tools/*/main.c orchestrator/main.c))
+PROG_C := $(wildcard $(addsuffix /*.c,$(PROG_DIRS)) stages/*/*.c tools/*/*.c)
+PART_C := $(filter-out %/main.c,$(sort $(PROG_C)))
+TEST_C := $(wildcard tests/*/test_*.c)
+SUPPORT_C := $(wildcard tests/support/*.c)
+
+obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
+LIB_O := $(call obj,$(LIB_C)) $(patsubst %.c,%.o,$(GEN_C))
+PART_O := $(call obj,$(PART_C))
+LIB_A := $(B)/libchain4d.a
+PART_A := $(B)/libparts.a
+# bin names: orchestrator -> chain4d, stages/chain -> chain4d-chain, tools/golden -> chain4d-golden
+bin_of = $(if $(filter orchestrator,$(1)),chain4d,chain4d-$(notdir $(1)))
+PROGS := $(foreach d,$(PROG_DIRS),$(B)/bin/$(call bin_of,$(d)))
+TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(TEST_C))
+
+.PHONY: all deps test unit demo lint clean help FORCE
+all: $(PROGS)
+
+# --- installing what is missing ----------------------------------------------------------------------------------------
+deps:
+	$(Q)tools/install-deps
+
+# --- flags stamp: changed flags rebuild everything -------------------------------------------------------------------------
+ifneq ($(NEEDS_PKGS),)
+STAMP := $(B)/flags
+FLAGS_NOW := $(CC) $(CFLAGS) $(CPPFLAGS) $(LDFLAGS) $(LIBS)
+ifneq ($(strip $(file <$(STAMP))),$(strip $(FLAGS_NOW)))
+$(shell mkdir -p $(B))
+$(file >$(STAMP),$(FLAGS_NOW))
+endif
+endif
+
+# --- rules -------------------------------------------------------------------------------------------------------------
+$(B)/gen/%.pb-c.c $(B)/gen/%.pb-c.h: proto/%.proto
+	@mkdir -p $(@D)
+	$(Q)protoc-c --proto_path=proto --c_out=$(@D) $<
+$(B)/gen/%.pb-c.o: $(B)/gen/%.pb-c.c $(STAMP)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -Wno-shadow -MMD -MP -c $< -o $@
+$(B)/obj/%.o: %.c $(STAMP) | $(GEN_C)
+	@mkdir -p $(@D)
+	$(if $(filter 1,$(V)),,@echo "  cc $<")
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+$(LIB_A): $(LIB_O)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+$(PART_A): $(PART_O)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+define PROG_RULE
+$(B)/bin/$(call bin_of,$(1)): $(call obj,$(1)/main.c) $(PART_A) $(LIB_A)
+	@mkdir -p $$(@D)
+	$(Q)$(CC) $(LDFLAGS) $$(filter %.o,$$^) $(PART_A) $(LIB_A) $(LIBS) -o $$@
+endef
+$(foreach d,$(PROG_DIRS),$(eval $(call PROG_RULE,$(d))))
+
+$(B)/tests/%: $(B)/obj/tests/%.o $(call obj,$(SUPPORT_C)) $(PART_A) $(LIB_A)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) $(filter %.o,$^) $(PART_A) $(LIB_A) -lcmocka $(LIBS) -o $@
+
+-include $(patsubst %.o,%.d,$(LIB_O) $(PART_O) $(call obj,$(TEST_C) $(SUPPORT_C) $(addsuffix /main.c,$(PROG_DIRS))))
+.SECONDARY:
+
+# --- tests ---------------------------------------------------------------------------------------------------------------
+UNIT := $(filter $(B)/tests/unit/% $(B)/tests/kernel/%,$(TESTS))
+unit: $(UNIT)
+	$(Q)tests/run $(B) $(UNIT)
+
+clean:
+	$(Q)rm -rf build
+
+help:
+	@echo "make            build everything into build/$(config)"
+	@echo "make unit       unit and kernel tests only"
+	@echo "options: config=release|debug|asan|tsan  werror=1  V=1"

@@ -1,0 +1,35 @@
+/* ch4_safetensors: a read-only, memory-mapped safetensors file, and a writer.
+ *
+ * Container: 8-byte little-endian header length, JSON header {name: {dtype, shape, data_offsets}}, raw little-endian data.
+ * The header is hostile until checked: dtype known, rank <= 5, product of the shape equal to the byte range, ranges inside the file,
+ * disjoint, without holes. Tensors are views of the mapping; one that the file does not align is copied at open. */
+#ifndef CH4_TENSOR_SAFETENSORS_H
+#define CH4_TENSOR_SAFETENSORS_H
+
+#include "tensor/tensor.h"
+
+typedef struct ch4_safetensors ch4_safetensors;
+
+/* CH4_ENOENT, CH4_EIO, CH4_EFORMAT (text: path and what is wrong). Views borrow from *out and die with it. */
+ch4_status ch4_safetensors_open(ch4_safetensors **out, const char *path, ch4_err *err);
+void       ch4_safetensors_close(ch4_safetensors **file);
+
+int64_t     ch4_safetensors_count(const ch4_safetensors *file);
+const char *ch4_safetensors_name(const ch4_safetensors *file, int64_t index);  /* sorted by name */
+const char *ch4_safetensors_path(const ch4_safetensors *file);
+
+/* True if a tensor of that name exists. */
+bool ch4_safetensors_has(const ch4_safetensors *file, const char *name);
+
+/* View of a tensor by name. CH4_ENOENT names file and tensor. Safe from several threads after open. */
+ch4_status ch4_safetensors_get(const ch4_safetensors *file, const char *name, ch4_tensor *out, ch4_err *err);
+
+typedef struct ch4_named_tensor {
+    const char *name;
+    ch4_tensor tensor; /* contiguous host data */
+} ch4_named_tensor;
+
+/* Writes count tensors in the given order through a temporary name, synced and renamed. Names must be unique. */
+ch4_status ch4_safetensors_save(const char *path, const ch4_named_tensor *tensors, int64_t count, ch4_err *err);
+
+#endif

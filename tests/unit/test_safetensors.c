@@ -1,0 +1,146 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tensor/safetensors.h"
+
+static char path[64];
+
+static int make_path(void **state)
+{
+    (void)state;
+    snprintf(path, sizeof path, "/tmp/ch4_st_%ld.safetensors", (long)getpid());
+    return 0;
+}
+
+static int remove_path(void **state)
+{
+    (void)state;
+    unlink(path);
+    return 0;
+}
+
+static void write_raw(const char *header, const void *data, size_t size)
+{
+    FILE *f = fopen(path, "wb");
+    uint64_t n = strlen(header);
+    fwrite(&n, 8, 1, f);
+    fwrite(header, 1, n, f);
+    fwrite(data, 1, size, f);
+    fclose(f);
+}
+
+static void round_trip_keeps_values(void **state)
+{
+    (void)state;
+    float a[6] = {1, 2, 3, 4, 5, 6};
+    uint8_t b[3] = {7, 8, 9};
+    ch4_named_tensor t[] = {{"b", CH4_VIEW(b, CH4_DTYPE_U8, 3)}, {"a", CH4_F32(a, 2, 3)}};
+    ch4_safetensors *f = NULL;
+    ch4_err err = {0};
+    assert_int_equal(ch4_safetensors_save(path, t, 2, &err), CH4_OK);
+    assert_int_equal(ch4_safetensors_open(&f, path, &err), CH4_OK);
+    assert_int_equal(ch4_safetensors_count(f), 2);
+    assert_string_equal(ch4_safetensors_name(f, 0), "a");
+    ch4_tensor v; /* "a" starts at byte 3 of the data: allowed by the container, aligned by the reader */
+    assert_int_equal(ch4_safetensors_get(f, "a", &v, &err), CH4_OK);
+    assert_int_equal((uintptr_t)v.data % sizeof(float), 0);
+    assert_memory_equal(v.data, a, sizeof a);
+    assert_int_equal(ch4_safetensors_get(f, "b", &v, &err), CH4_OK);
+    assert_memory_equal(v.data, b, sizeof b);
+    ch4_safetensors_close(&f);
+}
+
+static void aligned_round_trip(void **state)
+{
+    (void)state;
+    float a[6] = {1, 2, 3, 4, 5, 6}, back[6];
+    ch4_named_tensor t[] = {{"a", CH4_F32(a, 2, 3)}};
+    ch4_safetensors *f = NULL;
+    assert_int_equal(ch4_safetensors_save(path, t, 1, NULL), CH4_OK);
+    assert_int_equal(ch4_safetensors_open(&f, path, NULL), CH4_OK);
+    ch4_tensor v;
+    assert_int_equal(ch4_safetensors_get(f, "a", &v, NULL), CH4_OK);
+    assert_true(ch4_tensor_has_shape(&v, 2, (int64_t[]){2, 3}));
+    assert_int_equal(ch4_tensor_to_f32(back, &v, NULL), CH4_OK);
+    assert_memory_equal(a, back, sizeof a);
+    ch4_err err = {0};
+    assert_int_equal(ch4_safetensors_get(f, "zz", &v, &err), CH4_ENOENT);
+    assert_non_null(strstr(err.msg, "zz"));
+    ch4_safetensors_close(&f);
+}
+
+static void hostile_headers_are_errors(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,16]}}",                       /* shape and range disagree */
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[4,20]}}",                       /* beyond the file */
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[-4],\"data_offsets\":[0,16]}}",                      /* negative size */
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[16,0]}}",                       /* reversed */
+        "{\"a\":{\"dtype\":\"Q4\",\"shape\":[4],\"data_offsets\":[0,16]}}",                        /* dtype */
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}",                        /* 8 bytes belong to nobody */
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]},\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,16]}}",
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]},\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]}}",
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,16]}}",   /* overflow */
+        "{\"a\":3}", "[]", "{", "",
+    };
+    float data[4] = {0};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        write_raw(bad[i], data, sizeof data);
+        ch4_safetensors *f = NULL;
+        ch4_err err = {0};
+        ch4_status st = ch4_safetensors_open(&f, path, &err);
+        if (st != CH4_EFORMAT || f)
+            fail_msg("header %zu was accepted: %s", i, bad[i]);
+        assert_non_null(strstr(err.msg, path));
+    }
+}
+
+static void header_longer_than_file_is_an_error(void **state)
+{
+    (void)state;
+    FILE *f = fopen(path, "wb");
+    uint64_t n = UINT64_MAX;
+    fwrite(&n, 8, 1, f);
+    fclose(f);
+    ch4_safetensors *s = NULL;
+    assert_int_equal(ch4_safetensors_open(&s, path, NULL), CH4_EFORMAT);
+    assert_int_equal(ch4_safetensors_open(&s, "/nonexistent/x", NULL), CH4_ENOENT);
+}
+
+static void half_conversion_is_exact_over_all_values(void **state)
+{
+    (void)state;
+    for (uint32_t h = 0; h < 65536; h++) {
+        float x = ch4_f16_to_f32((uint16_t)h);
+        if (isnan(x))
+            assert_true(isnan(ch4_f16_to_f32(ch4_f32_to_f16(x))));
+        else
+            assert_int_equal(ch4_f32_to_f16(x), h);
+    }
+    assert_int_equal(ch4_f32_to_f16(65520.0f), 0x7c00);
+    assert_int_equal(ch4_f32_to_f16(65519.0f), 0x7bff);
+    assert_int_equal(ch4_f32_to_f16(1.0f + 0x1p-11f), 0x3c00); /* tie to even */
+    assert_int_equal(ch4_f32_to_bf16(1.0f + 0x1p-8f), 0x3f80);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(round_trip_keeps_values, make_path, remove_path),
+        cmocka_unit_test_setup_teardown(aligned_round_trip, make_path, remove_path),
+        cmocka_unit_test_setup_teardown(hostile_headers_are_errors, make_path, remove_path),
+        cmocka_unit_test_setup_teardown(header_longer_than_file_is_an_error, make_path, remove_path),
+        cmocka_unit_test(half_conversion_is_exact_over_all_values),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
