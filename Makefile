@@ -25,11 +25,14 @@ OPT_debug   := -O0 -g3
 OPT_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 OPT_tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 
-# Goals that only install, clean or explain must work before anything is installed.
-NEEDS_PKGS := $(filter-out deps clean help,$(or $(MAKECMDGOALS),all))
+# These goals must work before anything is installed; test, demo, lint and bench install first and then call make again.
+NEEDS_PKGS := $(filter-out deps clean help test demo lint bench,$(or $(MAKECMDGOALS),all))
 ifneq ($(NEEDS_PKGS),)
-PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+ifneq ($(shell pkg-config --exists $(PKGS) 2>/dev/null && echo yes),yes)
+$(error some of these libraries are missing: $(PKGS); run `make deps`, which installs them)
+endif
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS))
+PKG_LIBS := $(shell pkg-config --libs $(PKGS))
 endif
 
 # x86-64-v3 (AVX2, FMA, F16C) is the oldest processor that is supported; OpenBLAS picks its own kernels at run time.
@@ -59,7 +62,7 @@ bin_of = $(if $(filter orchestrator,$(1)),chain4d,chain4d-$(notdir $(1)))
 PROGS := $(foreach d,$(PROG_DIRS),$(B)/bin/$(call bin_of,$(d)))
 TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(TEST_C))
 
-.PHONY: all deps test unit demo lint clean help FORCE
+.PHONY: all deps test unit demo lint bench clean help test-run demo-run lint-run bench-run
 all: $(PROGS)
 
 # --- installing what is missing ----------------------------------------------------------------------------------------
@@ -106,14 +109,41 @@ $(B)/tests/%: $(B)/obj/tests/%.o $(call obj,$(SUPPORT_C)) $(PART_A) $(LIB_A)
 .SECONDARY:
 
 # --- tests ---------------------------------------------------------------------------------------------------------------
-UNIT := $(filter $(B)/tests/unit/% $(B)/tests/kernel/%,$(TESTS))
-unit: $(UNIT)
-	$(Q)tests/run $(B) $(UNIT)
+# Shell tests (tests/*/test_*.sh) get the build folder as their first argument and print the same lines as the C tests.
+SH_TESTS := $(wildcard tests/*/test_*.sh)
+unit: $(filter $(B)/tests/unit/% $(B)/tests/kernel/%,$(TESTS))
+	$(Q)tests/run $(B) $^
+test-run: $(PROGS) $(TESTS)
+	$(Q)tests/run $(B) $(TESTS) $(SH_TESTS)
+
+# --- the commands of README: install, build, do ----------------------------------------------------------------------------
+test demo lint bench: deps
+	$(Q)$(MAKE) --no-print-directory config=$(config) werror=$(werror) V=$(V) $@-run
+
+DEMO := build/demo
+demo-run: $(PROGS)
+	$(Q)tools/demo $(B) $(DEMO)
+
+bench-run: $(PROGS)
+	$(Q)tools/bench $(B)
+
+lint-run: $(PROGS)
+	$(Q)tools/check-layers
+	$(Q)tools/check-headers "$(CC)" $(CPPFLAGS)
+	$(Q)cppcheck -q --std=c11 --language=c --enable=warning,portability --inline-suppr --error-exitcode=1 \
+	    --suppress=missingIncludeSystem --suppress=unknownMacro -j2 --template='{file}:{line}: {severity}: {message} [{id}]' \
+	    -Ilib -I. -I$(B)/gen lib stages tools orchestrator
 
 clean:
 	$(Q)rm -rf build
 
 help:
 	@echo "make            build everything into build/$(config)"
+	@echo "make demo       install what is missing, build, turn examples/*.mp4 into animated meshes (build/demo)"
+	@echo "make test       install what is missing, build, run all tests; ends with 'N passed, N failed'"
 	@echo "make unit       unit and kernel tests only"
+	@echo "make bench      where the time of a 16-frame clip goes, per stage"
+	@echo "make lint       layers, headers alone, cppcheck"
+	@echo "make deps       install the Debian packages that are missing"
+	@echo "make clean      remove build/"
 	@echo "options: config=release|debug|asan|tsan  werror=1  V=1"
