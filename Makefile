@@ -37,7 +37,7 @@ endif
 
 # x86-64-v3 (AVX2, FMA, F16C) is the oldest processor that is supported; OpenBLAS picks its own kernels at run time.
 ARCH := $(if $(filter x86_64,$(shell uname -m)),-march=x86-64-v3)
-CFLAGS := -std=c11 -D_GNU_SOURCE $(WARN) $(OPT_$(config)) $(ARCH) -ffp-contract=off -pthread
+CFLAGS := -std=c11 -D_GNU_SOURCE $(WARN) $(OPT_$(config)) $(ARCH) -ffp-contract=off -fno-math-errno -fno-trapping-math -pthread
 CPPFLAGS := -Ilib -I. -I$(B)/gen $(PKG_CFLAGS)
 LDFLAGS := $(filter -fsanitize=%,$(OPT_$(config))) -pthread
 LIBS := $(PKG_LIBS) -lm
