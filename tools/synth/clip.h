@@ -1,0 +1,35 @@
+/* One clip: a creature that passes its checks, its mesh over all frames and the camera that sees it. */
+#ifndef CH4_SYNTH_CLIP_H
+#define CH4_SYNTH_CLIP_H
+
+#include "tools/synth/creature_render.h"
+
+typedef struct ch4_synth_options {
+    uint64_t seed;           /* clip i uses seed + i */
+    int64_t n_clips, n_frames;
+    int size;                /* pixels */
+    uint32_t plans;          /* bit set of ch4_synth_plan */
+    ch4_synth_colour colour;
+    int threads, fps;
+} ch4_synth_options;
+
+/* Random streams of a seed: attempts count up from 0; the others must not move when an attempt fails. */
+enum { CH4_SYNTH_STREAM_COLOUR = 1 << 20, CH4_SYNTH_STREAM_POINTS, CH4_SYNTH_STREAM_SURFACE };
+
+typedef struct ch4_synth_clip {
+    uint64_t seed;
+    int attempt; /* creatures of this seed drawn before this one */
+    ch4_synth_creature creature;
+    ch4_synth_mesh mesh;
+} ch4_synth_clip;
+
+/* Draws creatures of `seed` until one has a usable surface that stays inside the cube and inside the picture. n_frames, plans and
+ * colour of the options count. CH4_EUNSUP if 64 in a row fail (text of the last one), CH4_ENOMEM. The caller frees *out with
+ * ch4_synth_clip_fini, also after an error. */
+ch4_status ch4_synth_clip_init(ch4_synth_clip *out, uint64_t seed, const ch4_synth_options *options, ch4_err *err);
+void       ch4_synth_clip_fini(ch4_synth_clip *clip);
+
+/* Mean distance of the vertices of all frames from frame 0, and the share farther than 0.15, weighted by vertex area in frame 0. */
+void ch4_synth_motion(double *mean, double *share, const ch4_synth_mesh *mesh);
+
+#endif

@@ -1,0 +1,217 @@
+#include "tools/synth/shard.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/size.h"
+#include "tensor/safetensors.h"
+
+enum { F = CH4_SHARD_FRAMES, I = CH4_SHARD_IMAGE, N = CH4_SHARD_POINTS, P = CH4_SHARD_PATCHES };
+
+typedef struct shard {
+    const ch4_synth_options *options;
+    ch4_buf image, points, normals, segments, patch_xyz, patch_cover, plan, seed;
+    ch4_status *status; /* [n_clips] */
+    ch4_err *errors;    /* [n_clips] */
+} shard;
+
+/* Square part of the picture that becomes the network's image; may reach beyond the picture. */
+typedef struct crop {
+    int x, y, side;
+} crop;
+
+/* Union of alpha > 0 over all frames, padded by int(0.1 * longer side) and to a square. */
+static crop union_crop(const uint8_t *rgba, int size)
+{
+    int x0 = size, y0 = size, x1 = -1, y1 = -1;
+    for (int64_t i = 0; i < (int64_t)F * size * size; i++) {
+        if (!rgba[4 * i + 3]) continue;
+        int x = (int)(i % size), y = (int)(i / size % size);
+        x0 = x < x0 ? x : x0, x1 = x > x1 ? x : x1;
+        y0 = y < y0 ? y : y0, y1 = y > y1 ? y : y1;
+    }
+    int w = x1 - x0 + 1, h = y1 - y0 + 1, m = w > h ? w : h, base = (int)(0.1 * m);
+    return (crop){x0 - base - (m - w) / 2, y0 - base - (m - h) / 2, m + 2 * base};
+}
+
+/* White composite of the crop, truncated to 8 bits: rgb [side,side,3]. */
+static void composite(uint8_t *rgb, const uint8_t *rgba, int size, crop c)
+{
+    for (int y = 0; y < c.side; y++)
+        for (int x = 0; x < c.side; x++) {
+            int sx = c.x + x, sy = c.y + y;
+            bool inside = sx >= 0 && sy >= 0 && sx < size && sy < size;
+            const uint8_t *s = inside ? rgba + ((int64_t)sy * size + sx) * 4 : NULL;
+            for (int k = 0; k < 3; k++) {
+                float a = s ? (float)s[3] / 255.0f : 0, v = s ? (float)s[k] / 255.0f * a + (1 - a) : 1;
+                rgb[((int64_t)y * c.side + x) * 3 + k] = (uint8_t)(v * 255.0f);
+            }
+        }
+}
+
+static double bicubic(double x)
+{
+    x = fabs(x);
+    return x < 1 ? (1.5 * x - 2.5) * x * x + 1 : x < 2 ? ((-0.5 * x + 2.5) * x - 4) * x + 2 : 0;
+}
+
+/* One pass of Pillow's bicubic filter along rows, result transposed: src [rows,from,3] -> dst [to,rows,3]. */
+static void resize_rows(uint8_t *dst, const uint8_t *src, int rows, int from, int to)
+{
+    double scale = (double)from / to, filter = scale > 1 ? scale : 1, support = 2 * filter;
+    for (int i = 0; i < to; i++) {
+        double centre = (i + 0.5) * scale, w[512], sum = 0;
+        int lo = (int)(centre - support + 0.5), hi = (int)(centre + support + 0.5);
+        lo = lo < 0 ? 0 : lo, hi = hi > from ? from : hi;
+        for (int j = lo; j < hi; j++) sum += w[j - lo] = bicubic((j - centre + 0.5) / filter);
+        int32_t fixed[512];
+        for (int j = 0; j < hi - lo; j++) fixed[j] = (int32_t)lround(w[j] / sum * (1 << 22));
+        for (int r = 0; r < rows; r++)
+            for (int k = 0; k < 3; k++) {
+                int32_t v = 1 << 21;
+                for (int j = lo; j < hi; j++) v += src[((int64_t)r * from + j) * 3 + k] * fixed[j - lo];
+                v >>= 22;
+                dst[((int64_t)i * rows + r) * 3 + k] = (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
+            }
+    }
+}
+
+/* Mean surface position and covered share of each patch, from the samples of one frame. */
+static void fill_patches(uint16_t *xyz, uint16_t *cover, const ch4_synth_sample *sample, const ch4_synth_mesh *mesh, int f, int size, crop c)
+{
+    enum { S = CH4_SYNTH_SUPERSAMPLE };
+    double sum[P * P][3] = {{0}};
+    int64_t n[P * P] = {0}, side = (int64_t)size * S;
+    const float *vert = mesh->vert + f * mesh->n_vert * 3;
+    for (int64_t i = 0; i < side * side; i++) {
+        if (sample[i].inverse_depth <= 0) continue;
+        int px = (int)((((double)(i % side) + 0.5) / S - c.x) / c.side * P), py = (int)((((double)(i / side) + 0.5) / S - c.y) / c.side * P);
+        const int32_t *t = mesh->face + 3 * sample[i].face;
+        float w0 = sample[i].weight[0], w1 = sample[i].weight[1], w2 = 1 - w0 - w1;
+        for (int k = 0; k < 3; k++) sum[py * P + px][k] += w0 * vert[3 * t[0] + k] + w1 * vert[3 * t[1] + k] + w2 * vert[3 * t[2] + k];
+        n[py * P + px]++;
+    }
+    double area = (double)c.side * S / P * ((double)c.side * S / P);
+    for (int p = 0; p < P * P; p++) {
+        for (int k = 0; k < 3; k++) xyz[3 * p + k] = ch4_f32_to_f16(n[p] ? (float)(sum[p][k] / (double)n[p]) : 0);
+        cover[p] = ch4_f32_to_f16((float)fmin((double)n[p] / area, 1));
+    }
+}
+
+static ch4_status fill_pictures(shard *s, int64_t clip, const ch4_synth_mesh *mesh, ch4_err *err)
+{
+    int size = s->options->size, room = size + size / 4;
+    size_t pixels = (size_t)size * (size_t)size, samples = pixels * CH4_SYNTH_SUPERSAMPLE * CH4_SYNTH_SUPERSAMPLE;
+    ch4_synth_sample *sample = NULL;
+    uint8_t *rgba = NULL, *rgb = NULL, *half = NULL;
+    float *screen = NULL;
+    ch4_synth_camera camera;
+    ch4_synth_camera_init(&camera, size);
+    ch4_status st = ch4_calloc(&sample, samples * F, sizeof(*sample), "samples", err);
+    if (!st) st = ch4_calloc(&rgba, pixels * F, 4, "pictures", err);
+    if (!st) st = ch4_calloc(&rgb, (size_t)room * (size_t)room, 3, "crop", err);
+    if (!st) st = ch4_calloc(&half, (size_t)room * I, 3, "crop", err);
+    if (!st) st = ch4_calloc(&screen, (size_t)mesh->n_vert * 3, sizeof(float), "screen positions", err);
+    if (st) goto out;
+    for (int f = 0; f < F; f++) {
+        ch4_synth_rasterise(sample + (size_t)f * samples, screen, mesh, f, &camera);
+        ch4_synth_resolve(rgba + (size_t)f * pixels * 4, screen, sample + (size_t)f * samples, mesh, f, &camera);
+    }
+    crop c = union_crop(rgba, size);
+    for (int f = 0; f < F; f++) {
+        int64_t at = clip * F + f;
+        composite(rgb, rgba + (size_t)f * pixels * 4, size, c);
+        resize_rows(half, rgb, c.side, c.side, I);
+        resize_rows((uint8_t *)s->image.data + at * I * I * 3, half, I, c.side, I);
+        fill_patches((uint16_t *)s->patch_xyz.data + at * P * P * 3, (uint16_t *)s->patch_cover.data + at * P * P,
+                     sample + (size_t)f * samples, mesh, f, size, c);
+    }
+out:
+    free(sample);
+    free(rgba);
+    free(rgb);
+    free(half);
+    free(screen);
+    return st;
+}
+
+static ch4_status fill_points(shard *s, int64_t clip, const ch4_synth_clip *c, ch4_err *err)
+{
+    int32_t *face = NULL;
+    float *bary = NULL, *xyz = NULL, *normal = NULL;
+    ch4_status st = ch4_calloc(&face, N, sizeof(*face), "sample faces", err);
+    if (!st) st = ch4_calloc(&bary, N * 3, sizeof(float), "sample weights", err);
+    if (!st) st = ch4_calloc(&xyz, N * 3, sizeof(float), "points", err);
+    if (!st) st = ch4_calloc(&normal, N * 3, sizeof(float), "normals", err);
+    if (!st) st = ch4_synth_sample_faces(face, bary, &c->mesh, N, ch4_rng_at(c->seed, CH4_SYNTH_STREAM_POINTS), err);
+    for (int f = 0; !st && f < F; f++) {
+        uint16_t *p = (uint16_t *)s->points.data + (clip * F + f) * N * 3, *q = (uint16_t *)s->normals.data + (clip * F + f) * N * 3;
+        ch4_synth_points(xyz, normal, &c->mesh, f, face, bary, N);
+        for (int i = 0; i < N * 3; i++) p[i] = ch4_f32_to_f16(xyz[i]), q[i] = ch4_f32_to_f16(normal[i]);
+    }
+    free(face);
+    free(bary);
+    free(xyz);
+    free(normal);
+    return st;
+}
+
+static void make_clip(void *ctx, int64_t clip, int worker)
+{
+    (void)worker;
+    shard *s = ctx;
+    ch4_synth_clip c;
+    ch4_err *err = &s->errors[clip];
+    ch4_status st = ch4_synth_clip_init(&c, s->options->seed + (uint64_t)clip, s->options, err);
+    if (!st) st = fill_pictures(s, clip, &c.mesh, err);
+    if (!st) st = fill_points(s, clip, &c, err);
+    if (!st) {
+        _Static_assert(sizeof(ch4_synth_capsule) == 8 * sizeof(float), "a capsule is eight floats in the file");
+        memcpy((float *)s->segments.data + clip * F * CH4_SYNTH_PARTS * 8, c.creature.posed, sizeof(*c.creature.posed) * F);
+        ((uint8_t *)s->plan.data)[clip] = (uint8_t)c.creature.plan;
+        ((int64_t *)s->seed.data)[clip] = (int64_t)c.seed;
+    }
+    ch4_synth_clip_fini(&c);
+    s->status[clip] = st;
+}
+
+ch4_status ch4_synth_shard_save(const char *path, const ch4_synth_options *options, ch4_pool *pool, ch4_err *err)
+{
+    shard s = {.options = options};
+    int64_t c = options->n_clips;
+    struct {
+        const char *name;
+        ch4_buf *buf;
+        ch4_tensor view;
+    } parts[] = {
+        {"image", &s.image, CH4_VIEW(NULL, CH4_DTYPE_U8, c, F, I, I, 3)},
+        {"points", &s.points, CH4_VIEW(NULL, CH4_DTYPE_F16, c, F, N, 3)},
+        {"normals", &s.normals, CH4_VIEW(NULL, CH4_DTYPE_F16, c, F, N, 3)},
+        {"segments", &s.segments, CH4_VIEW(NULL, CH4_DTYPE_F32, c, F, CH4_SYNTH_PARTS, 8)},
+        {"patch_xyz", &s.patch_xyz, CH4_VIEW(NULL, CH4_DTYPE_F16, c, F, P, P, 3)},
+        {"patch_cover", &s.patch_cover, CH4_VIEW(NULL, CH4_DTYPE_F16, c, F, P, P)},
+        {"plan", &s.plan, CH4_VIEW(NULL, CH4_DTYPE_U8, c)},
+        {"seed", &s.seed, CH4_VIEW(NULL, CH4_DTYPE_I64, c)},
+    };
+    enum { PARTS = sizeof(parts) / sizeof(parts[0]) };
+    ch4_named_tensor named[PARTS];
+    ch4_status st = ch4_calloc(&s.status, (size_t)c, sizeof(*s.status), "clip states", err);
+    if (!st) st = ch4_calloc(&s.errors, (size_t)c, sizeof(*s.errors), "clip errors", err);
+    for (int i = 0; !st && i < PARTS; i++) {
+        size_t bytes;
+        st = ch4_size_bytes(&bytes, parts[i].view.shape, parts[i].view.rank, ch4_dtype_size(parts[i].view.dtype), err);
+        if (!st) st = ch4_buf_alloc(parts[i].buf, bytes, err);
+        if (st) break;
+        parts[i].view.data = parts[i].buf->data;
+        named[i] = (ch4_named_tensor){parts[i].name, parts[i].view};
+    }
+    if (!st) ch4_pool_run(pool, c, make_clip, &s);
+    for (int64_t i = 0; !st && i < c; i++)
+        if (s.status[i]) st = ch4_err_set(err, s.status[i], "%s", s.errors[i].msg);
+    if (!st) st = ch4_safetensors_save(path, named, PARTS, err);
+    for (int i = 0; i < PARTS; i++) ch4_buf_free(parts[i].buf);
+    free(s.status);
+    free(s.errors);
+    return st;
+}
