@@ -1,0 +1,263 @@
+/* Every op of every backend against "ref": odd sizes, zero rows, strided views, outputs poisoned with NaN. The seed is printed. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/rng.h"
+#include "nn/nn.h"
+
+static const uint64_t seed = 20260;
+static ch4_nn *ref, *cpu, *cpu2;
+static uint64_t stream;
+
+static int open_backends(void **state)
+{
+    (void)state;
+    printf("seed %llu\n", (unsigned long long)seed);
+    return ch4_nn_open(&ref, "ref", 1, NULL) || ch4_nn_open(&cpu, "cpu", 1, NULL) || ch4_nn_open(&cpu2, "cpu", 2, NULL);
+}
+
+static int close_backends(void **state)
+{
+    (void)state;
+    ch4_nn_close(&ref);
+    ch4_nn_close(&cpu);
+    ch4_nn_close(&cpu2);
+    return 0;
+}
+
+/* A tensor whose rows (all dimensions but the last) are `pad` elements longer than needed, so that every view is strided. */
+static ch4_tensor make(int rank, const int64_t *shape, int64_t pad, float scale)
+{
+    int64_t wide[CH4_MAX_RANK];
+    memcpy(wide, shape, (size_t)rank * sizeof *wide);
+    wide[rank - 1] += pad;
+    ch4_tensor all = ch4_tensor_view(NULL, CH4_DTYPE_F32, rank, wide);
+    int64_t n = ch4_tensor_count(&all);
+    all.data = malloc((size_t)(n ? n : 1) * sizeof(float));
+    ch4_rng rng = ch4_rng_at(seed, stream++);
+    for (int64_t i = 0; i < n; i++)
+        ((float *)all.data)[i] = scale > 0 ? (float)ch4_rng_normal(&rng) * scale : NAN;
+    return ch4_tensor_slice(&all, rank - 1, 0, shape[rank - 1]);
+}
+#define MAKE(pad, scale, ...) make((int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (const int64_t[]){__VA_ARGS__}, (pad), (scale))
+#define POISON (-1.0f)
+
+static double value(const ch4_tensor *t, int64_t index)
+{
+    int64_t offset = 0;
+    for (int i = t->rank - 1; i >= 0; i--) {
+        offset += index % t->shape[i] * t->stride[i];
+        index /= t->shape[i];
+    }
+    return ((const float *)t->data)[offset];
+}
+
+static void assert_close(const ch4_tensor *got, const ch4_tensor *want, double tolerance, const char *what)
+{
+    double diff = 0, norm = 0;
+    int64_t n = ch4_tensor_count(want);
+    for (int64_t i = 0; i < n; i++) {
+        double a = value(got, i), b = value(want, i);
+        if (isnan(a) || isnan(b))
+            fail_msg("%s: NaN at %lld", what, (long long)i);
+        diff += (a - b) * (a - b);
+        norm += b * b;
+    }
+    if (sqrt(diff) > tolerance * sqrt(norm))
+        fail_msg("%s: relative L2 error %g over %g", what, n ? sqrt(diff / norm) : 0.0, tolerance);
+}
+
+static void assert_same_bytes(const ch4_tensor *a, const ch4_tensor *b, const char *what)
+{
+    for (int64_t i = 0; i < ch4_tensor_count(a); i++)
+        if (value(a, i) != value(b, i))
+            fail_msg("%s: one and two threads differ at %lld", what, (long long)i);
+}
+
+static void linear_matches(void **state)
+{
+    (void)state;
+    static const int64_t size[][4] = {/* G R I O */ {1, 1, 1, 1}, {1, 0, 5, 3}, {1, 7, 13, 5}, {2, 129, 31, 257}, {3, 65, 128, 128}, {1, 300, 40, 600}, {1, 5, 128, 1}};
+    for (size_t s = 0; s < sizeof size / sizeof *size; s++)
+        for (int mode = 0; mode < 5; mode++) {
+            int64_t g = size[s][0], r = size[s][1], i = size[s][2], o = size[s][3];
+            ch4_tensor x = MAKE(3, 1.0f, g, r, i), w = MAKE(2, 0.5f, o, i), b = MAKE(0, 1.0f, o), res = MAKE(5, 1.0f, g, r, o);
+            ch4_tensor y[3] = {MAKE(1, POISON, g, r, o), MAKE(1, POISON, g, r, o), MAKE(4, POISON, g, r, o)};
+            ch4_linear_in in = {.x = &x, .w = &w};
+            if (mode & 1)
+                in.bias = &b;
+            if (mode == 2 || mode == 3)
+                in.residual = &res;
+            if (mode == 4)
+                in.act = CH4_ACT_GELU;
+            assert_int_equal(ref->ops->linear(ref, &y[0], &in, NULL), CH4_OK);
+            assert_int_equal(cpu->ops->linear(cpu, &y[1], &in, NULL), CH4_OK);
+            assert_int_equal(cpu2->ops->linear(cpu2, &y[2], &in, NULL), CH4_OK);
+            assert_close(&y[1], &y[0], 1e-6, "linear");
+            assert_same_bytes(&y[1], &y[2], "linear");
+            for (int k = 0; k < 3; k++)
+                free(y[k].data);
+            free(x.data), free(w.data), free(b.data), free(res.data);
+        }
+}
+
+static void linear_adds_in_place(void **state)
+{
+    (void)state;
+    ch4_tensor x = MAKE(0, 1.0f, 9, 16), w = MAKE(0, 1.0f, 16, 16), y = MAKE(0, 1.0f, 9, 16), want = MAKE(0, POISON, 9, 16);
+    ch4_linear_in in = {.x = &x, .w = &w, .residual = &y};
+    assert_int_equal(ref->ops->linear(ref, &want, &in, NULL), CH4_OK);
+    assert_int_equal(cpu->ops->linear(cpu, &y, &in, NULL), CH4_OK);
+    assert_close(&y, &want, 1e-6, "linear in place");
+    free(x.data), free(w.data), free(y.data), free(want.data);
+}
+
+static void linear_refuses_bad_shapes(void **state)
+{
+    (void)state;
+    ch4_tensor x = MAKE(0, 1.0f, 4, 8), w = MAKE(0, 1.0f, 3, 7), y = MAKE(0, 1.0f, 4, 3), tall = MAKE(0, 1.0f, 5, 3);
+    ch4_err err = {0};
+    for (int k = 0; k < 2; k++) {
+        ch4_nn *nn = k ? cpu : ref;
+        assert_int_equal(nn->ops->linear(nn, &y, &(ch4_linear_in){.x = &x, .w = &w}, &err), CH4_EINVAL);
+        assert_non_null(strstr(err.msg, "w [3,7] F32"));
+        ch4_tensor narrow = ch4_tensor_slice(&x, 1, 0, 7), half = narrow;
+        assert_int_equal(nn->ops->linear(nn, &tall, &(ch4_linear_in){.x = &narrow, .w = &w}, &err), CH4_EINVAL);
+        half.dtype = CH4_DTYPE_F16;
+        assert_int_equal(nn->ops->linear(nn, &y, &(ch4_linear_in){.x = &half, .w = &w}, &err), CH4_EUNSUP);
+    }
+    free(x.data), free(w.data), free(y.data), free(tall.data);
+}
+
+static void norms_match(void **state)
+{
+    (void)state;
+    static const int64_t width[] = {1, 7, 16, 48, 131};
+    for (size_t s = 0; s < 5; s++)
+        for (int64_t rows = 0; rows < 70; rows += 23) {
+            int64_t n = width[s];
+            ch4_tensor x = MAKE(3, 1e-2f, 2, rows, n), g = MAKE(0, 1.0f, n), b = MAKE(0, 1.0f, n);
+            ch4_tensor y[3] = {MAKE(0, POISON, 2, rows, n), MAKE(2, POISON, 2, rows, n), MAKE(1, POISON, 2, rows, n)};
+            ch4_nn *nn[3] = {ref, cpu, cpu2};
+            for (int k = 0; k < 3; k++)
+                assert_int_equal(nn[k]->ops->layernorm(nn[k], &y[k], &x, &g, &b, 1e-5f, NULL), CH4_OK);
+            if (n > 1) /* a single number is its own mean: only rounding is left */
+                assert_close(&y[1], &y[0], 1e-6, "layernorm");
+            assert_same_bytes(&y[1], &y[2], "layernorm");
+            for (int k = 0; k < 3; k++)
+                assert_int_equal(nn[k]->ops->rmsnorm(nn[k], &y[k], &x, &g, 1e-6f, NULL), CH4_OK);
+            assert_close(&y[1], &y[0], 1e-6, "rmsnorm");
+            assert_same_bytes(&y[1], &y[2], "rmsnorm");
+            for (int k = 0; k < 3; k++)
+                free(y[k].data);
+            free(x.data), free(g.data), free(b.data);
+        }
+}
+
+static void rope_matches(void **state)
+{
+    (void)state;
+    ch4_tensor a = MAKE(6, 1.0f, 3, 5, 4, 10), c = MAKE(0, 0.7f, 3, 5), s = MAKE(0, 0.7f, 3, 5), b = MAKE(0, POISON, 3, 5, 4, 10);
+    assert_int_equal(ref->ops->copy(ref, &b, &a, NULL), CH4_OK);
+    assert_int_equal(ref->ops->rope(ref, &a, &c, &s, NULL), CH4_OK);
+    assert_int_equal(cpu2->ops->rope(cpu2, &b, &c, &s, NULL), CH4_OK);
+    assert_close(&b, &a, 1e-6, "rope");
+    ch4_tensor odd = ch4_tensor_slice(&a, 3, 0, 9);
+    assert_int_equal(cpu->ops->rope(cpu, &odd, &c, &s, NULL), CH4_EINVAL);
+    free(a.data), free(b.data), free(c.data), free(s.data);
+}
+
+static ch4_tensor swap12(ch4_tensor t)
+{
+    int64_t n = t.shape[1], st = t.stride[1];
+    t.shape[1] = t.shape[2], t.stride[1] = t.stride[2], t.shape[2] = n, t.stride[2] = st;
+    return t;
+}
+
+static void attention_matches(void **state)
+{
+    (void)state;
+    static const int64_t size[][5] = {/* B H Sq Sk D */ {1, 1, 1, 1, 1}, {2, 3, 0, 5, 8}, {2, 3, 7, 5, 8}, {1, 4, 130, 300, 16}, {1, 2, 65, 515, 32}, {2, 1, 3, 257, 256}};
+    for (size_t i = 0; i < sizeof size / sizeof *size; i++) {
+        int64_t nb = size[i][0], nh = size[i][1], nq = size[i][2], nk = size[i][3], d = size[i][4];
+        /* stored [B,S,H,D], as the projections write them, seen as [B,H,S,D]; large values so that the running maximum moves */
+        ch4_tensor raw[3] = {MAKE(4, 3.0f, nb, nq, nh, d), MAKE(2, 1.0f, nb, nk, nh, d), MAKE(0, 1.0f, nb, nk, nh, d)};
+        ch4_tensor q = swap12(raw[0]), k = swap12(raw[1]), v = swap12(raw[2]), o[3], lse[3], map[3];
+        ch4_nn *nn[3] = {ref, cpu, cpu2};
+        ch4_attention_in in = {&q, &k, &v, 1.0f / sqrtf((float)d)};
+        for (int b = 0; b < 3; b++) {
+            o[b] = MAKE(b, POISON, nb, nh, nq, d);
+            lse[b] = MAKE(0, POISON, nb, nh, nq);
+            assert_int_equal(nn[b]->ops->attention(nn[b], &o[b], &lse[b], &in, NULL), CH4_OK);
+        }
+        assert_close(&o[1], &o[0], 2e-6, "attention");
+        assert_close(&lse[1], &lse[0], 1e-5, "log-sum-exp");
+        assert_same_bytes(&o[1], &o[2], "attention");
+        int heads[2] = {(int)nh - 1, 0};
+        ch4_tensor part = ch4_tensor_slice(&k, 2, nk / 3, nk - nk / 3);
+        for (int renormalise = 0; renormalise < 2; renormalise++) {
+            ch4_attention_map_in m = {&q, &part, renormalise ? NULL : &lse[0], heads, nh > 1 ? 2 : 1, in.scale, nh > 1 ? 0.5f : 1.0f, false};
+            for (int b = 0; b < 3; b++) {
+                map[b] = MAKE(3 * b, POISON, nb, nq, nk - nk / 3);
+                m.accumulate = false;
+                assert_int_equal(nn[b]->ops->attention_map(nn[b], &map[b], &m, NULL), CH4_OK);
+                m.accumulate = true;
+                assert_int_equal(nn[b]->ops->attention_map(nn[b], &map[b], &m, NULL), CH4_OK);
+            }
+            assert_close(&map[1], &map[0], 2e-6, "attention map");
+            assert_same_bytes(&map[1], &map[2], "attention map");
+            for (int64_t r = 0; renormalise && r < nb * nq; r++) {
+                double sum = 0;
+                for (int64_t c = 0; c < map[0].shape[2]; c++)
+                    sum += value(&map[0], r * map[0].shape[2] + c);
+                assert_true(fabs(sum - 2.0) < 1e-5); /* accumulated twice */
+            }
+            for (int b = 0; b < 3; b++)
+                free(map[b].data);
+        }
+        for (int b = 0; b < 3; b++)
+            free(o[b].data), free(lse[b].data), free(raw[b].data);
+    }
+}
+
+static void copy_and_add_broadcast(void **state)
+{
+    (void)state;
+    ch4_tensor x = MAKE(0, 1.0f, 3), y = MAKE(2, POISON, 4, 3);
+    ch4_tensor wide = {.data = x.data, .dtype = CH4_DTYPE_F32, .rank = 2, .shape = {4, 3}, .stride = {0, 1}};
+    assert_int_equal(cpu->ops->copy(cpu, &y, &wide, NULL), CH4_OK);
+    assert_int_equal(cpu->ops->add(cpu, &y, &wide, NULL), CH4_OK);
+    for (int64_t i = 0; i < 12; i++)
+        assert_true(value(&y, i) == 2 * value(&wide, i));
+    assert_int_equal(cpu->ops->add(cpu, &y, &x, NULL), CH4_EINVAL);
+    free(x.data), free(y.data);
+}
+
+static void unknown_backend_is_refused(void **state)
+{
+    (void)state;
+    ch4_nn *nn = NULL;
+    ch4_err err = {0};
+    assert_null(ch4_nn_find("abacus"));
+    assert_int_equal(ch4_nn_open(&nn, "abacus", 1, &err), CH4_EUNSUP);
+    assert_null(nn);
+    assert_non_null(strstr(err.msg, "abacus"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(linear_matches),          cmocka_unit_test(linear_adds_in_place),   cmocka_unit_test(linear_refuses_bad_shapes),
+        cmocka_unit_test(norms_match),             cmocka_unit_test(rope_matches),           cmocka_unit_test(attention_matches),
+        cmocka_unit_test(copy_and_add_broadcast),  cmocka_unit_test(unknown_backend_is_refused),
+    };
+    return cmocka_run_group_tests(tests, open_backends, close_backends);
+}
