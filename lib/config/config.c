@@ -1,0 +1,161 @@
+#include "config/config.h"
+
+#include <string.h>
+
+#define O(member, def, min, max, choices, help) CH4_OPT(ch4_config, member, def, min, max, choices, help)
+
+/* The options of one section stand together; a written file keeps this order. */
+static const ch4_opt options[] = {
+    O(run.seed, "44", 0, 4e9, NULL, "seed of all random numbers; window w uses seed + w"),
+    O(run.model, "", 0, 0, NULL, "folder of the model, \"\" = the bundled one"),
+    O(run.device, "cpu", 0, 0, CH4_CONFIG_DEVICE_CHOICES, "where networks are computed; ref is the slow reference"),
+    O(run.threads, "0", 0, 1024, NULL, "threads of one process, 0 = one per processor"),
+
+    O(decode.max_side, "512", 64, 4096, NULL, "side of the square frames that are kept, pixels; larger crops are reduced to it"),
+    O(decode.max_frames, "0", 0, 1e6, NULL, "frames used of a clip, 0 = all"),
+    O(decode.stride, "1", 1, 1000, NULL, "every n-th frame of the video is used"),
+    O(decode.anchor, "0", 0, 1e6, NULL, "frame that gives the mesh, counted in used frames"),
+    O(decode.window, "16", 2, 64, NULL, "frames of a window"),
+    O(decode.slide, "15", 1, 64, NULL, "new frames of each further window, at most decode.window"),
+    O(decode.foreground, "auto", 0, 0, CH4_FOREGROUND_CHOICES,
+      "where the object's mask comes from: auto takes alpha, else the mask, else keys a uniform background"),
+    O(decode.mask, "", 0, 0, NULL, "video or folder of PNG with the object white, one image per frame of the clip"),
+    O(decode.key_tolerance, "24", 1, 255, NULL, "keying: colour distance from the background that counts as object, 8-bit units"),
+    O(decode.key_border, "0.9", 0.5, 1, NULL, "keying: share of border pixels that must agree with the background colour"),
+    O(decode.padding, "0.1", 0, 1, NULL, "padding of the crop as a share of its longer side"),
+    O(decode.min_foreground, "0.01", 0, 0.5, NULL, "smallest share of object pixels and of background pixels in a valid frame"),
+    O(decode.image_fps, "24", 0.01, 1000, NULL, "frames per second given to a folder of images"),
+
+    O(mesh.path, "", 0, 0, NULL, "GLB or OBJ of the object at the anchor frame, \"\" = made from the image"),
+    O(mesh.normalize, "auto", 0, 0, CH4_MESH_NORMALIZE_CHOICES,
+      "fit the given mesh into the cube [-1,1]: auto does so unless it already lies inside and fills at least half of it"),
+    O(mesh.points, "0", 0, 1e6, NULL, "surface points that are encoded, 0 = as the model says"),
+    O(mesh.max_faces, "40000", 0, 1e7, NULL, "faces of a mesh made from the image are reduced to this number, 0 = never"),
+    O(mesh.floaters, "0.02", 0, 1, NULL, "parts with a smaller share of the largest part's faces are dropped from a made mesh, 0 = none"),
+
+    O(denoise.steps, "0", 0, 1000, NULL, "denoising steps of a window, 0 = as the model says"),
+    O(denoise.anchor_steps, "0", 0, 1000, NULL, "denoising steps of image-to-3D, 0 = as the model says"),
+    O(denoise.shift, "0", 0, 100, NULL, "shift of the time schedule, 0 = as the model says"),
+    O(denoise.guidance, "-1", -1, 100, NULL, "scale of the classifier-free guidance, 0 = one branch only, -1 = as the model says"),
+    O(denoise.noise, "model", 0, 0, CH4_NOISE_CHOICES,
+      "starting noise of the frames: independent, the same for all, or one set assigned to the anchor's tokens"),
+
+    O(attention.store, "topk", 0, 0, CH4_ATTENTION_STORE_CHOICES, "keep the strongest entries of each row, or all"),
+    O(attention.k, "64", 1, 4096, NULL, "entries kept of each row"),
+    O(attention.layers, "[]", 0, 127, NULL, "layers that are read, [] = as the model says (paper: unstated)"),
+    O(attention.heads, "[]", 0, 127, NULL, "heads that are read in each of these layers, [] = as the model says"),
+    O(attention.steps, "[]", -1000, 999, NULL, "denoising steps that are read, -1 = the last, [] = as the model says"),
+    O(attention.branch, "model", 0, 0, CH4_BRANCH_CHOICES, "guidance branch that is read"),
+    O(attention.direction, "model", 0, 0, CH4_DIRECTION_CHOICES,
+      "whose rows: anchor tokens reading the frame (the paper's letter), or frame tokens reading the anchor, transposed"),
+    O(attention.normalize, "model", 0, 0, CH4_ROW_NORM_CHOICES,
+      "rows of a frame's block sum to 1: never, in each head before averaging, or after averaging"),
+    O(attention.sinkhorn, "-1", -1, 100, NULL, "row and column normalisation passes before Eq. 2, -1 = as the model says"),
+    O(attention.power, "0", 0, 10, NULL, "exponent of the entries before normalisation, 0 = as the model says"),
+
+    O(chain.resolution, "64", 8, 512, NULL, "cells per axis of the surfaces that give candidate points"),
+    O(chain.anchor_resolution, "96", 8, 512, NULL, "cells per axis of a mesh made from the anchor's latent"),
+    O(chain.candidates, "4096", 16, 65536, NULL, "most candidate points of a frame; more are thinned out evenly at random"),
+    O(chain.candidates_min, "1024", 0, 65536, NULL, "fewest candidate points; missing ones are sampled on the triangles"),
+    O(chain.topk, "32", 1, 4096, NULL, "candidates that are blended in Eq. 4"),
+    O(chain.temperature_mode, "relative", 0, 0, CH4_TEMPERATURE_CHOICES,
+      "temperature as a share of each landmark's best score, or in units of the score"),
+    O(chain.temperature, "0.1", 1e-9, 1e3, NULL, "temperature of the softmax of Eq. 4"),
+    O(chain.endpoint, "unit", 0, 0, CH4_ENDPOINT_CHOICES, "candidate rows of Eq. 3: as they are, of unit length, or divided by column sums"),
+    O(chain.landmarks, "1000", 0, 65536, NULL, "landmarks on the anchor mesh, 0 = every vertex"),
+    O(chain.curvature_boost, "2", 0, 100, NULL, "how much curvature attracts landmarks"),
+    O(chain.score, "max", 0, 0, CH4_SCORE_CHOICES, "confidence of a landmark: best score, or that times the attention mass on the frame"),
+    O(chain.patch_norm, "patchnorm", 0, 0, CH4_PATCH_NORM_CHOICES, "image patches of Eq. 6 and 7 as they are, or each a distribution over tokens"),
+    O(chain.patch_temperature, "0.1", 1e-9, 1e3, NULL, "temperature of the soft-arg-max over patches, as a share of the best score"),
+    O(chain.patch_radius, "1", 0, 64, NULL, "patches around the best one that enter the soft-arg-max"),
+
+    O(animate.smooth_sigma, "1.5", 0, 1000, NULL, "temporal smoothing of landmark paths, frames, 0 = off"),
+    O(animate.final_sigma, "1", 0, 1000, NULL, "temporal smoothing of all vertices, frames, 0 = off"),
+    O(animate.neighbors, "120", 1, 4096, NULL, "landmarks that move one vertex"),
+    O(animate.beta, "1.5", 0.01, 100, NULL, "width of the weights in units of the mean landmark spacing"),
+    O(animate.outlier_factor, "5", 1, 1e6, NULL, "a landmark that moves more than this times the frame's median is an outlier"),
+    O(animate.outlier_floor, "0.05", 0, 1, NULL, "least value of that median, as a share of the object's diagonal"),
+    O(animate.outlier_absolute, "0.5", 0, 10, NULL, "largest believable displacement, as a share of the object's diagonal"),
+    O(animate.min_valid, "0.95", 0, 1, NULL, "share of frames in which a landmark must be valid to be used"),
+    O(animate.confidence, "binary", 0, 0, CH4_CONFIDENCE_CHOICES, "weight of a valid sample in the smoothing: 1, or its score"),
+
+    O(pose.focal, "2.1875", 0.1, 100, NULL, "focal length in units of half the side of the square frame"),
+    O(pose.threshold_px, "8", 0.1, 1000, NULL, "largest reprojection error of an inlier, pixels of the square frame"),
+    O(pose.iterations, "400", 1, 1e6, NULL, "most RANSAC rounds"),
+    O(pose.confidence, "0.999", 0.5, 0.999999, NULL, "RANSAC stops when it is this sure"),
+    O(pose.track_stride, "8", 1, 512, NULL, "distance between tracked pixels of the anchor frame"),
+    O(pose.cauchy_px, "4", 0, 1000, NULL, "scale of the robust weights of the last refinement, pixels, 0 = off"),
+    O(pose.mode, "per_frame", 0, 0, CH4_POSE_MODE_CHOICES, "a camera for each frame, or the anchor's for all"),
+
+    O(sink.fps, "0", 0, 1000, NULL, "frames per second of the animation, 0 = the video's own times"),
+    O(sink.glb, "true", 0, 0, NULL, "write mesh.glb"),
+    O(sink.keep, "false", 0, 0, NULL, "keep the attention files of a finished clip"),
+
+    O(pipeline.windows, "4", 1, 1024, NULL, "windows of the whole graph that may be in flight"),
+    O(pipeline.credit_bytes, "268435456", 1 << 20, 1e12, NULL, "bytes that one stage may have waiting"),
+    O(pipeline.heartbeat_s, "1", 0.05, 60, NULL, "seconds between signs of life"),
+    O(pipeline.ready_s, "60", 1, 3600, NULL, "seconds in which a process must be ready"),
+    O(pipeline.stall_s, "300", 1, 86400, NULL, "seconds without progress after which a process is restarted"),
+    O(pipeline.drain_s, "30", 1, 3600, NULL, "seconds given to finish when the run is stopped"),
+    O(pipeline.retries, "3", 0, 100, NULL, "times that a failed window is tried again before it is set aside"),
+
+    O(log.level, "info", 0, 0, CH4_CONFIG_LEVEL_CHOICES, "least level that is logged"),
+};
+
+const ch4_schema ch4_config_schema = {
+    .title = "chain4d pipeline options", .opts = options, .n_opts = sizeof options / sizeof options[0], .size = sizeof(ch4_config)};
+
+ch4_status ch4_config_defaults(ch4_config *out, ch4_err *err)
+{
+    return ch4_schema_defaults(&ch4_config_schema, out, err);
+}
+
+static void check_between_options(const ch4_config *c, ch4_problems *p)
+{
+    if (c->decode.slide > c->decode.window)
+        ch4_problems_add(p, "decode.slide: %lld is more than decode.window (%lld)", (long long)c->decode.slide,
+                         (long long)c->decode.window);
+    if (c->decode.foreground == CH4_FOREGROUND_MASK && !c->decode.mask[0])
+        ch4_problems_add(p, "decode.foreground: mask needs decode.mask");
+    if (c->chain.candidates_min > c->chain.candidates)
+        ch4_problems_add(p, "chain.candidates_min: %lld is more than chain.candidates (%lld)", (long long)c->chain.candidates_min,
+                         (long long)c->chain.candidates);
+}
+
+ch4_status ch4_config_load(ch4_config *out, const char *path, const char *const *sets, int64_t n_sets, ch4_problems *problems,
+                           ch4_err *err)
+{
+    ch4_problems own = {0};
+    ch4_problems *p = problems ? problems : &own;
+    ch4_err first = {0}, other;
+    ch4_status status = ch4_config_defaults(out, err);
+    if (status)
+        return status;
+    if (path)
+        status = ch4_schema_load(&ch4_config_schema, out, path, p, &first);
+    for (int64_t i = 0; i < n_sets && (status == CH4_OK || status == CH4_ECONFIG); i++) {
+        ch4_status s = ch4_schema_set(&ch4_config_schema, out, sets[i], p, status ? &other : &first);
+        status = status && s != CH4_ENOMEM ? status : s;
+    }
+    if (status == CH4_OK) {
+        check_between_options(out, p);
+        if (p->count > 0)
+            status = ch4_err_set(&first, CH4_ECONFIG, "%.*s", p->text ? (int)strcspn(p->text, "\n") : 0, p->text ? p->text : "");
+    }
+    ch4_problems_free(&own);
+    if (status) {
+        ch4_err_set(err, status, "%s", first.msg);
+        ch4_config_fini(out);
+    }
+    return status;
+}
+
+ch4_status ch4_config_save(const ch4_config *config, const char *path, ch4_err *err)
+{
+    return ch4_schema_save(&ch4_config_schema, config, path, err);
+}
+
+void ch4_config_fini(ch4_config *config)
+{
+    ch4_schema_fini(&ch4_config_schema, config);
+}
