@@ -14,8 +14,7 @@
  *      and verified when process() is called; all others (an earlier window of its own or of a later stage) may not be there
  *      yet: return CH4_EAGAIN, before any costly work, and the window is offered again later, after other windows;
  *   2. compute;
- *   3. write its own file OUT/CLIP/wNNNN.<stage>.h5 with lib/store and commit it under that name. CH4_EEXIST from the commit
- *      means that an equal file is already there, which is success;
+ *   3. write its own file with lib/store (ch4_store_create on window->output) and commit it with ch4_stage_commit;
  *   4. return CH4_OK. The frame then checks the file, sends the window downstream, and acknowledges it upstream.
  * Windows of one clip are offered in order of their index, but a window may be offered while its predecessor is still on its way
  * through later stages. A window may be offered twice (after a restart); results must not depend on it. A window whose file
@@ -40,6 +39,7 @@
 #include "base/base.h"
 
 struct ch4_config;
+struct ch4_store_writer;
 
 enum {
     CH4_STAGE_NAME = 32,   /* longest stage name with its NUL */
@@ -52,7 +52,7 @@ typedef struct ch4_stage {
     const ch4_log *log;
     ch4_pool *pool;                  /* --threads workers, for ch4_pool_run from the worker thread */
     const char *run_dir;             /* OUT */
-    const char *run_id;              /* 32 hex digits: same inputs and configuration, same id; goes into every file */
+    const char *run_id;              /* 32 hex digits: same inputs and configuration, same id */
     int64_t epoch;                   /* of the start that this process belongs to; commits check it against OUT/epoch */
 } ch4_stage;
 
@@ -114,6 +114,10 @@ ch4_status ch4_stage_path(char out[CH4_STAGE_PATH], const ch4_stage_clip *clip, 
 /* True if that file is there, complete, of this run, and its checksum holds. The source asks before it makes a window's file; others
  * ask for the files that may not be there yet. Remembers files that it has verified. */
 bool ch4_stage_has(ch4_stage *stage, const ch4_stage_clip *clip, int64_t index, const char *which);
+
+/* Commits a file of this process: ch4_store_commit with the run id added to the attributes ("run_id"), refused with CH4_ECANCELED when a newer
+ * start has taken over the run directory. Takes the writer, also on failure. */
+ch4_status ch4_stage_commit(ch4_stage *stage, struct ch4_store_writer **writer, ch4_err *err);
 
 /* Source only: window `index` of the clip that run_clip was called with is committed: send it on. Blocks until the graph admits
  * one more window (pipeline.windows) and the next stage gives credit. n_windows is the same in all calls of a clip.
