@@ -18,7 +18,10 @@
 
 /* X(name): the kind `name` is run by ch4_golden_<name>. */
 #define CH4_GOLDEN_KINDS(X)                                                                                            \
-    X(image_preproc)
+    X(image_preproc)                                                                                                   \
+    X(meshes)                                                                                                          \
+    X(fps)                                                                                                             \
+    X(geodesic)
 
 typedef struct ch4_golden_tally {
     int64_t cases, tensors, failed, uncovered, unchecked; /* cases run, tensors compared, failed, cases of no kind, results not compared */
