@@ -36,15 +36,12 @@ ch4_box ch4_box_union(ch4_box a, ch4_box b)
     return (ch4_box){x0, y0, x1 - x0, y1 - y0};
 }
 
-bool ch4_alpha_is_valid(const uint8_t *alpha, int64_t width, int64_t height, int64_t pixel_step, int64_t row_step, int64_t *n_foreground)
+int64_t ch4_alpha_count(const uint8_t *rgba, int64_t width, int64_t height)
 {
     int64_t n = 0;
-    for (int64_t y = 0; y < height; y++)
-        for (int64_t x = 0; x < width; x++)
-            n += alpha[y * row_step + x * pixel_step] > 127;
-    *n_foreground = n;
-    int64_t total = width * height, least = max_i64(1, (int64_t)(0.01 * (double)total));
-    return n >= least && total - n >= least;
+    for (int64_t i = 0; i < width * height; i++)
+        n += rgba[4 * i + 3] > 127;
+    return n;
 }
 
 /* Rounds to float after each step: the build uses no contraction, and the casts keep that visible. */

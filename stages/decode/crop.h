@@ -19,9 +19,8 @@ ch4_box ch4_box_of_alpha(const uint8_t *alpha, int64_t width, int64_t height, in
 /* Smallest box around both; an empty one adds nothing. */
 ch4_box ch4_box_union(ch4_box a, ch4_box b);
 
-/* Pixels with alpha > 127 into *n_foreground. True where alpha separates an object from a background: at least
- * int(0.01 * width * height) pixels on each side, and one. */
-bool ch4_alpha_is_valid(const uint8_t *alpha, int64_t width, int64_t height, int64_t pixel_step, int64_t row_step, int64_t *n_foreground);
+/* Pixels of rgba u8 [height,width,4] with alpha > 127. */
+int64_t ch4_alpha_count(const uint8_t *rgba, int64_t width, int64_t height);
 
 /* out[i,c] = rgb * a + (1 - a) in [0,1], with float32 rounding after every operation as in the reference; a = alpha / 255.
  * rgba [n,4], out [n,3]. Truncated to 8 bits, opaque pixels keep their value. */
