@@ -14,10 +14,10 @@ import torch.nn.functional as F
 
 
 class Norm(nn.LayerNorm):
-    """LayerNorm that computes in the dtype of its input, so that it stays cheap under bf16 autocast."""
+    """LayerNorm in float32 that returns its input's dtype; on a CPU several times faster than the bfloat16 kernel."""
 
     def forward(self, x):
-        return F.layer_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.bias.to(x.dtype), self.eps)
+        return F.layer_norm(x.float(), self.normalized_shape, self.weight, self.bias, self.eps).to(x.dtype)
 
 
 class HeadNorm(nn.Module):
@@ -76,17 +76,21 @@ class Attention(nn.Module):
 
 
 def rotation_table(position, dim, base=10000.0):
-    """cos and sin [..., dim/2] of position * base^(-2j/dim)."""
+    """cos and sin [..., dim] of position * base^(-2j/dim), each value twice (for the pair 2j, 2j+1)."""
     frequency = base ** (-torch.arange(0, dim, 2, dtype=torch.float32) / dim)
-    angle = position.float()[..., None] * frequency
+    angle = (position.float()[..., None] * frequency).repeat_interleave(2, -1)
     return angle.cos(), angle.sin()
 
 
 def rotate(x, table):
-    """Turns adjacent pairs (2j, 2j+1) of the last axis; table cos, sin broadcast over heads."""
+    """Turns adjacent pairs: out[2j] = x[2j] cos - x[2j+1] sin, out[2j+1] = x[2j+1] cos + x[2j] sin.
+
+    The exchange of neighbours is a product with a signed permutation: exact, and faster than strided copies."""
     cos, sin = (t.to(x.dtype) for t in table)
-    even, odd = x[..., 0::2], x[..., 1::2]
-    return torch.stack([even * cos - odd * sin, odd * cos + even * sin], -1).flatten(-2)
+    even = torch.arange(0, x.shape[-1], 2)
+    exchange = torch.zeros(x.shape[-1], x.shape[-1], dtype=x.dtype)
+    exchange[even + 1, even], exchange[even, even + 1] = -1, 1
+    return x * cos + (x @ exchange) * sin
 
 
 class FeedForward(nn.Module):
