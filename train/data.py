@@ -29,15 +29,16 @@ class Clips:
     def __len__(self):
         return len(self.place)
 
-    def get(self, name, clip, frames=slice(None)):
-        """One clip's array, all frames or those named."""
+    def get(self, name, clip, frames=None):
+        """One clip's array or number, all frames or those named."""
         shard, row = self.place[clip]
-        return torch.from_numpy(np.array(self.shards[shard][name][row][frames]))
+        value = self.shards[shard][name][row]
+        return torch.from_numpy(np.array(value if frames is None else value[np.asarray(frames)]))
 
     def stack(self, name, clips, frames):
         """Row i: array `name` of clip clips[i] at frame (or frames) frames[i]; float arrays come as float32."""
-        rows = torch.stack([self.get(name, int(c), f) for c, f in zip(clips, frames)])
-        return rows.float() if rows.is_floating_point() else rows
+        rows = [self.get(name, int(c), f) for c, f in zip(clips, frames)]
+        return torch.stack([r.float() if r.is_floating_point() else r for r in rows])
 
 
 def farthest_points(points, count, start=None):

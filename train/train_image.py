@@ -18,7 +18,7 @@ from networks import IMAGE_CONFIG, ImageEncoder, normalise_images
 
 def patch_loss(head, features, xyz, cover):
     """Loss and mean distance error of covered patches. features [n,1+P,W], xyz [n,P,3], cover [n,P]."""
-    out = head(features[:, 1:]).float()
+    out = head(features[:, 1:].float()).float()
     weight = (cover > 0.1) * cover.sqrt()
     error = (out[..., :3] - xyz).square().sum(-1)
     place = (error * weight).sum() / weight.sum().clamp_min(1)

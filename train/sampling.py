@@ -1,0 +1,36 @@
+"""Flow schedule, matched noise and the sampling loop, as the C side runs them."""
+import torch
+from scipy.optimize import linear_sum_assignment
+
+
+def flow_times(steps, shift, train_steps=1000):
+    """sigma_0..sigma_n of the published schedule: starts at 1, ends just above 0; the shift acts twice."""
+    least = shift / (train_steps + shift - 1)
+    times = []
+    for k in range(steps + 1):
+        u = 1 - k / steps * (1 - least)
+        times.append(shift * u / (1 + (shift - 1) * u))
+    return times
+
+
+def match_noise(noise, tokens):
+    """Permutes each noise set [B,N,D] so that the summed squared distance to tokens [B,N,D] is least."""
+    cost = torch.cdist(tokens.float(), noise.float()).square().numpy()
+    return torch.stack([n[torch.from_numpy(linear_sum_assignment(c)[1])] for n, c in zip(noise, cost)])
+
+
+def sample(denoiser, context, framestep, clean, mask, noise, steps=4, shift=3.0, watch=None):
+    """Euler steps from noise [B,N,D] (matched, shared by the frames). clean [B,T,N,D], mask [B,T].
+
+    watch(k) is called after each network evaluation, for reading attention. Returns latents [B,T,N,D].
+    """
+    schedule = flow_times(steps, shift)
+    known = mask[..., None, None]
+    x = known * clean + (1 - known) * noise[:, None].expand_as(clean)
+    for k in range(steps):
+        time = torch.full((len(x),), 1000 * schedule[k])
+        v = denoiser(x, context, framestep, time, mask)
+        if watch:
+            watch(k)
+        x = x + (schedule[k] - schedule[k + 1]) * v * (1 - known)
+    return x
