@@ -117,9 +117,9 @@ class Evaluator:
                     b.s_attn.keep = True
             if k == self.steps - 1:
                 for b in blocks:
-                    logits = b.s_attn.logits[0].view(-1, total, TOKENS + 1, total, TOKENS + 1)
-                    taken.append(logits[:, :, 1:, 0, 1:].float().softmax(-1).transpose(0, 1))
-                    b.s_attn.keep, b.s_attn.logits = False, None
+                    q, k = (x[0].float().view(-1, total, TOKENS + 1, x.shape[-1])[:, :, 1:] for x in b.s_attn.kept)
+                    taken.append((q @ k[:, :1].transpose(-1, -2)).softmax(-1).transpose(0, 1))
+                    b.s_attn.keep, b.s_attn.kept = False, None
 
         with torch.autocast("cpu", torch.bfloat16):
             context = self.image_encoder(normalise_images(self.clips.get("image", i)))[None]

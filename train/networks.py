@@ -37,7 +37,7 @@ class Attention(nn.Module):
     """Self-attention (context None) or cross-attention with the published fused head layout.
 
     The projections are concatenated along the channels first and cut into heads afterwards, so a head's query may physically lie in
-    to_k or to_v. After forward, `logits` holds the scaled scores [B,H,Lq,Lk] if `keep` was set.
+    to_k or to_v. If `keep` is set, forward leaves the final queries and keys [B,H,L,D] in `kept`, for reading attention maps.
     """
 
     def __init__(self, width, heads, context=None, head_norm=False):
@@ -50,7 +50,7 @@ class Attention(nn.Module):
         self.to_out = nn.ModuleList([nn.Linear(width, width)])
         self.norm_q = HeadNorm(self.dim) if head_norm else None
         self.norm_k = HeadNorm(self.dim) if head_norm else None
-        self.keep, self.logits = False, None
+        self.keep, self.kept = False, None
 
     def project(self, x, context):
         h, d = self.heads, self.dim
@@ -68,10 +68,10 @@ class Attention(nn.Module):
             q, k = self.norm_q(q), self.norm_k(k)
         if rotation is not None:
             q, k = rotate(q, rotation), rotate(k, rotation)
-        logits = (q * self.dim ** -0.5) @ k.transpose(-1, -2)
+        q = q * self.dim ** -0.5
         if self.keep:
-            self.logits = logits
-        y = logits.softmax(-1) @ v
+            self.kept = q, k
+        y = (q @ k.transpose(-1, -2)).softmax(-1) @ v
         return self.to_out[0](y.transpose(1, 2).reshape(*x.shape[:2], -1))
 
 

@@ -82,14 +82,14 @@ def context_of(image_encoder, batch):
     return features, context * batch.keep.to(context.dtype)[:, None, None, None]
 
 
-def rollout(denoiser, batch, context, schedule, last):
-    """State before step `last` of the schedule as sampling reaches it, without gradient."""
+def rollout(denoiser, batch, context, times):
+    """State at the last of `times` (first: 1) as sampling reaches it through those times, without gradient."""
     size = len(batch.z)
     x = batch.state(torch.ones(size), batch.z)
     with torch.no_grad():
-        for k in range(last):
-            v = denoiser(x, context, batch.framestep, torch.full((size,), 1000 * schedule[k]), batch.mask)
-            x = x + (schedule[k] - schedule[k + 1]) * v * batch.open[..., None, None]
+        for now, after in zip(times, times[1:]):
+            v = denoiser(x, context, batch.framestep, torch.full((size,), 1000 * now), batch.mask)
+            x = x + (now - after) * v * batch.open[..., None, None]
     return x
 
 
@@ -99,13 +99,14 @@ def alignment_loss(denoiser, batch):
     weight = batch.open.clone()
     weight[torch.arange(b), batch.anchor] = 0
     total = 0.0
+    rows = torch.arange(b)
     for layer in ALIGNED_LAYERS:
         attention = denoiser.blocks[layer].s_attn
-        logits = attention.logits[:, ALIGNED_HEAD].view(b, t, TOKENS + 1, t, TOKENS + 1)
-        block = logits[torch.arange(b), :, 1:, batch.anchor, 1:].float()
-        attention.logits = None
-        truth = torch.arange(TOKENS).expand(b, t, TOKENS)
-        loss = F.cross_entropy(block.permute(0, 3, 1, 2), truth, reduction="none").mean(-1)
+        q, k = (x[:, ALIGNED_HEAD].reshape(b, t, TOKENS + 1, -1)[:, :, 1:] for x in attention.kept)
+        attention.kept = None
+        score = (q.flatten(1, 2) @ k[rows, batch.anchor].transpose(1, 2)).float()
+        truth = torch.arange(TOKENS).repeat(b * t)
+        loss = F.cross_entropy(score.flatten(0, 1), truth, reduction="none").view(b, t, TOKENS).mean(-1)
         total = total + (loss * weight).sum() / weight.sum().clamp_min(1)
     return total / len(ALIGNED_LAYERS)
 
@@ -204,7 +205,9 @@ class Trainer:
         time_ = torch.full((size,), self.schedule[k])
         if k == 0 or share < self.args.own_from:
             return batch.state(time_, batch.z), time_, batch.z - batch.noise
-        x = rollout(denoiser, batch, context.detach(), self.schedule, k)
+        # often straight from noise to time k: cheaper, and a little harder than what sampling meets
+        path = [self.schedule[0], self.schedule[k]] if torch.rand(()) < self.args.direct else self.schedule[:k + 1]
+        x = rollout(denoiser, batch, context.detach(), path)
         return x, time_, (batch.z - x) / time_[:, None, None, None]
 
     def train_step(self, share):
@@ -278,6 +281,7 @@ def main():
     parser.add_argument("--free", type=float, default=0.3, help="share of plain flow-matching steps at any time")
     parser.add_argument("--step-weights", type=float, nargs=4, default=[0.4, 0.1, 0.2, 0.3],
                         help="how often each of the four sampling times is trained otherwise")
+    parser.add_argument("--direct", type=float, default=0.6, help="share of own states that are reached in one step")
     parser.add_argument("--own-from", type=float, default=0.1, help="share of the time after which own states are used")
     parser.add_argument("--align", type=float, default=0.15, help="weight of the alignment loss")
     parser.add_argument("--dense", type=float, default=0.5, help="weight of the patch position loss")
