@@ -9,5 +9,6 @@
 #include "base/parallel.h"
 #include "base/rng.h"
 #include "base/size.h"
+#include "base/version.h"
 
 #endif

@@ -112,7 +112,7 @@ int ch4_stage_main(const ch4_stage_def *def, int argc, char **argv);
 ch4_status ch4_stage_path(char out[CH4_STAGE_PATH], const ch4_stage_clip *clip, int64_t index, const char *stage, ch4_err *err);
 
 /* True if that file is there, complete, of this run, and its checksum holds. The source asks before it makes a window's file; others
- * ask for the files that may not be there yet. Remembers files that it has verified. */
+ * ask for the files that may not be there yet. */
 bool ch4_stage_has(ch4_stage *stage, const ch4_stage_clip *clip, int64_t index, const char *which);
 
 /* Commits a file of this process: ch4_store_commit with the run id added to the attributes ("run_id"), refused with CH4_ECANCELED when a newer
@@ -120,7 +120,7 @@ bool ch4_stage_has(ch4_stage *stage, const ch4_stage_clip *clip, int64_t index, 
 ch4_status ch4_stage_commit(ch4_stage *stage, struct ch4_store_writer **writer, ch4_err *err);
 
 /* Source only: window `index` of the clip that run_clip was called with is committed: send it on. Blocks until the graph admits
- * one more window (pipeline.windows) and the next stage gives credit. n_windows is the same in all calls of a clip.
+ * one more window (pipeline.windows: so many may be between here and the sink). n_windows is the same in all calls of a clip.
  * CH4_ECANCELED: return from run_clip now, with that status. */
 ch4_status ch4_stage_emit(ch4_stage *stage, int64_t index, int64_t n_windows, int64_t n_frames, ch4_err *err);
 

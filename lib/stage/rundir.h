@@ -1,0 +1,32 @@
+/* The run directory OUT as processes see it: who runs it now (epoch), which run it is (run id), where logs go. */
+#ifndef CH4_STAGE_RUNDIR_H
+#define CH4_STAGE_RUNDIR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/base.h"
+
+enum { CH4_RUN_ID = 33 };
+
+/* Who runs the directory: one line in OUT/epoch. */
+typedef struct ch4_epoch {
+    int64_t number;        /* 1, 2, ...: higher with every start */
+    char run_id[CH4_RUN_ID];
+    int64_t pid;           /* of the orchestrator */
+} ch4_epoch;
+
+/* CH4_ENOENT: nobody has run here yet. CH4_EFORMAT: damaged. */
+ch4_status ch4_epoch_read(ch4_epoch *out, const char *run_dir, ch4_err *err);
+
+/* Takes the directory over: OUT/epoch then holds a number higher than any before, claimed with O_EXCL so that two starts never
+ * share one. Processes of older epochs commit nothing from then on. CH4_EIO, CH4_ENOSPC. */
+ch4_status ch4_epoch_take(ch4_epoch *out, const char *run_dir, const char *run_id, ch4_err *err);
+
+/* Holds OUT/lock until the descriptor is closed or the process dies. CH4_EEXIST: a live process has it (its id is in the text). */
+ch4_status ch4_rundir_lock(int *out_fd, const char *run_dir, ch4_err *err);
+
+/* Opens OUT/run.log for appending whole lines. */
+ch4_status ch4_rundir_open_log(int *out_fd, const char *run_dir, ch4_err *err);
+
+#endif
