@@ -7,6 +7,7 @@
 typedef struct ch4_synth_options {
     uint64_t seed;           /* clip i uses seed + i */
     int64_t n_clips, n_frames;
+    int64_t n_points;        /* surface points of a clip folder */
     int size;                /* pixels */
     uint32_t plans;          /* bit set of ch4_synth_plan */
     ch4_synth_colour colour;

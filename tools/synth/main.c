@@ -6,23 +6,40 @@
 #include <string.h>
 
 #include "base/base.h"
+#include "tools/synth/clip_writer.h"
 #include "tools/synth/shard.h"
 
 static const char HELP[] =
-    "usage: chain4d-synth shard OUT.safetensors [options]   training clips of 16 frames in one file\n"
+    "usage: chain4d-synth creatures OUT [options]           one folder per clip: OUT/creature_sNNNNNN\n"
+    "       chain4d-synth shard OUT.safetensors [options]   training clips of 16 frames in one file\n"
     "\n"
+    "creatures writes imgs/NN.png, video.mp4, anchor.obj, surfaces.npy, gt.safetensors and meta.json for each clip.\n"
     "Clip i of a call uses seed S + i, and a seed always gives the same creature. Training uses seeds 1 to 999999, evaluation\n"
     "seeds from 1000000 on, so the two never meet. The result does not depend on --threads.\n"
     "\n"
-    "  --seed S        first seed (1)\n"
-    "  --clips N       number of clips (16)\n"
-    "  --size PX       picture size before the crop, 64 to 2048 (shard: 144)\n"
+    "  --seed S        first seed (creatures: 1000000, shard: 1)\n"
+    "  --clips N       number of clips (1)\n"
+    "  --frames F      frames, 1 to 2000, creatures only; the motion takes the same time whatever F is (16)\n"
+    "  --size PX       picture size, even, 64 to 2048; shard: before the crop (creatures: 256, shard: 144)\n"
+    "  --points N      surface points in surfaces.npy, 1 to 1000000, creatures only (10000)\n"
+    "  --fps N         frame rate of video.mp4, 1 to 240, creatures only (12)\n"
     "  --plans LIST    body plans, of quad,biped,bird,lizard,hexa,worm (quad,biped,bird)\n"
     "  --colour KIND   position: place on the body at rest; parts: one colour for each part (position)\n"
     "  --threads N     worker threads, 1 to 64 (2)\n"
     "  --help          this text\n"
     "\n"
     "Exit: 0 done, 1 failed, 2 usage.\n";
+
+typedef struct command {
+    const char *name;
+    ch4_status (*run)(const char *path, const ch4_synth_options *options, ch4_pool *pool, ch4_err *err);
+    ch4_synth_options defaults;
+} command;
+
+static const command COMMANDS[] = {
+    {"creatures", ch4_synth_creatures_save, {.seed = 1000000, .n_clips = 1, .n_frames = 16, .n_points = 10000, .size = 256, .threads = 2, .fps = 12}},
+    {"shard", ch4_synth_shard_save, {.seed = 1, .n_clips = 1, .n_frames = CH4_SHARD_FRAMES, .size = 144, .threads = 2}},
+};
 
 static ch4_status parse_int(int64_t *out, const char *name, const char *text, int64_t lo, int64_t hi, ch4_err *err)
 {
@@ -34,17 +51,25 @@ static ch4_status parse_int(int64_t *out, const char *name, const char *text, in
     return CH4_OK;
 }
 
-static ch4_status parse_options(ch4_synth_options *o, int argc, char **argv, bool *help, ch4_err *err)
+static ch4_status parse_options(ch4_synth_options *o, const command *cmd, int argc, char **argv, ch4_err *err)
 {
     static const struct option table[] = {
-        {"seed", 1, NULL, 's'}, {"clips", 1, NULL, 'n'}, {"size", 1, NULL, 'p'}, {"plans", 1, NULL, 'b'}, {"colour", 1, NULL, 'c'},
-        {"threads", 1, NULL, 't'}, {"help", 0, NULL, 'h'}, {NULL, 0, NULL, 0}};
+        {"seed", 1, NULL, 's'}, {"clips", 1, NULL, 'n'}, {"frames", 1, NULL, 'f'}, {"size", 1, NULL, 'p'}, {"points", 1, NULL, 'q'},
+        {"fps", 1, NULL, 'r'}, {"plans", 1, NULL, 'b'}, {"colour", 1, NULL, 'c'}, {"threads", 1, NULL, 't'}, {NULL, 0, NULL, 0}};
     int64_t v;
     ch4_status st = CH4_OK;
     opterr = 0;
-    for (int c; !st && (c = getopt_long(argc, argv, "h", table, NULL)) != -1;) switch (c) {
+    for (int c; !st && (c = getopt_long(argc, argv, "", table, NULL)) != -1;) switch (c) {
         case 's': if (!(st = parse_int(&v, "seed", optarg, 0, INT64_MAX / 2, err))) o->seed = (uint64_t)v; break;
         case 'n': st = parse_int(&o->n_clips, "clips", optarg, 1, 1000000, err); break;
+        case 'f':
+        case 'q':
+        case 'r':
+            if (cmd->run != ch4_synth_creatures_save) return ch4_err_set(err, CH4_EINVAL, "--frames, --points and --fps do not belong to %s", cmd->name);
+            if (c == 'f') st = parse_int(&o->n_frames, "frames", optarg, 1, 2000, err);
+            else if (c == 'q') st = parse_int(&o->n_points, "points", optarg, 1, 1000000, err);
+            else if (!(st = parse_int(&v, "fps", optarg, 1, 240, err))) o->fps = (int)v;
+            break;
         case 'p': if (!(st = parse_int(&v, "size", optarg, 64, 2048, err))) o->size = (int)v; break;
         case 'b': st = ch4_synth_plan_parse(&o->plans, optarg, err); break;
         case 'c':
@@ -53,29 +78,38 @@ static ch4_status parse_options(ch4_synth_options *o, int argc, char **argv, boo
             else st = ch4_err_set(err, CH4_EINVAL, "--colour %s: not one of position, parts", optarg);
             break;
         case 't': if (!(st = parse_int(&v, "threads", optarg, 1, 64, err))) o->threads = (int)v; break;
-        case 'h': *help = true; break;
         default: st = ch4_err_set(err, CH4_EINVAL, "unknown option or missing value: %s", argv[optind - 1]);
         }
     return st;
 }
 
+static ch4_status run(int argc, char **argv, ch4_err *err)
+{
+    const command *cmd = NULL;
+    for (size_t i = 0; argc > 1 && i < sizeof(COMMANDS) / sizeof(COMMANDS[0]); i++)
+        if (!strcmp(argv[1], COMMANDS[i].name)) cmd = &COMMANDS[i];
+    if (!cmd) return ch4_err_set(err, CH4_EINVAL, "the first argument must be creatures or shard; see --help");
+    ch4_synth_options o = cmd->defaults;
+    ch4_pool *pool = NULL;
+    ch4_status st = ch4_synth_plan_parse(&o.plans, "quad,biped,bird", err);
+    if (!st) st = parse_options(&o, cmd, argc - 1, argv + 1, err);
+    if (!st && optind + 2 != argc) st = ch4_err_set(err, CH4_EINVAL, "%s takes one path; see --help", cmd->name);
+    if (!st) st = ch4_pool_create(&pool, o.threads, err);
+    if (!st) st = cmd->run(argv[optind + 1], &o, pool, err);
+    ch4_pool_destroy(&pool);
+    return st;
+}
+
 int main(int argc, char **argv)
 {
+    for (int i = 1; i < argc; i++)
+        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
+            fputs(HELP, stdout);
+            return 0;
+        }
     ch4_err err = {0};
-    ch4_pool *pool = NULL;
-    bool help = false;
-    ch4_synth_options o = {.seed = 1, .n_clips = 16, .n_frames = CH4_SHARD_FRAMES, .size = 144, .threads = 2, .colour = CH4_SYNTH_COLOUR_POSITION};
-    ch4_status st = ch4_synth_plan_parse(&o.plans, "quad,biped,bird", &err);
-    if (!st) st = parse_options(&o, argc, argv, &help, &err);
-    if (help) {
-        fputs(HELP, stdout);
-        return 0;
-    }
-    if (!st && (optind + 2 != argc || strcmp(argv[optind], "shard")))
-        st = ch4_err_set(&err, CH4_EINVAL, "expected: shard OUT; see --help");
-    if (!st) st = ch4_pool_create(&pool, o.threads, &err);
-    if (!st) st = ch4_synth_shard_save(argv[optind + 1], &o, pool, &err);
-    ch4_pool_destroy(&pool);
+    ch4_status st = run(argc, argv, &err);
     if (st) fprintf(stderr, "chain4d-synth: %s\n", err.msg);
-    return ch4_status_exit_code(st);
+    /* There is no input: a path that cannot be found is one that cannot be written. */
+    return st == CH4_ENOENT ? 1 : ch4_status_exit_code(st);
 }

@@ -5,9 +5,11 @@
 #include <string.h>
 
 #include "base/size.h"
+#include "stages/decode/crop.h"
 #include "tensor/safetensors.h"
 
 enum { F = CH4_SHARD_FRAMES, I = CH4_SHARD_IMAGE, N = CH4_SHARD_POINTS, P = CH4_SHARD_PATCHES };
+static const double PADDING = 0.1;
 
 typedef struct shard {
     const ch4_synth_options *options;
@@ -16,38 +18,13 @@ typedef struct shard {
     ch4_err *errors;    /* [n_clips] */
 } shard;
 
-/* Square part of the picture that becomes the network's image; may reach beyond the picture. */
-typedef struct crop {
-    int x, y, side;
-} crop;
-
-/* Union of alpha > 0 over all frames, padded by int(0.1 * longer side) and to a square. */
-static crop union_crop(const uint8_t *rgba, int size)
+/* The box that the pipeline would cut out: alpha > 0 over all frames. */
+static ch4_box union_box(const uint8_t *rgba, int size)
 {
-    int x0 = size, y0 = size, x1 = -1, y1 = -1;
-    for (int64_t i = 0; i < (int64_t)F * size * size; i++) {
-        if (!rgba[4 * i + 3]) continue;
-        int x = (int)(i % size), y = (int)(i / size % size);
-        x0 = x < x0 ? x : x0, x1 = x > x1 ? x : x1;
-        y0 = y < y0 ? y : y0, y1 = y > y1 ? y : y1;
-    }
-    int w = x1 - x0 + 1, h = y1 - y0 + 1, m = w > h ? w : h, base = (int)(0.1 * m);
-    return (crop){x0 - base - (m - w) / 2, y0 - base - (m - h) / 2, m + 2 * base};
-}
-
-/* White composite of the crop, truncated to 8 bits: rgb [side,side,3]. */
-static void composite(uint8_t *rgb, const uint8_t *rgba, int size, crop c)
-{
-    for (int y = 0; y < c.side; y++)
-        for (int x = 0; x < c.side; x++) {
-            int sx = c.x + x, sy = c.y + y;
-            bool inside = sx >= 0 && sy >= 0 && sx < size && sy < size;
-            const uint8_t *s = inside ? rgba + ((int64_t)sy * size + sx) * 4 : NULL;
-            for (int k = 0; k < 3; k++) {
-                float a = s ? (float)s[3] / 255.0f : 0, v = s ? (float)s[k] / 255.0f * a + (1 - a) : 1;
-                rgb[((int64_t)y * c.side + x) * 3 + k] = (uint8_t)(v * 255.0f);
-            }
-        }
+    ch4_box box = {0};
+    for (int f = 0; f < F; f++)
+        box = ch4_box_union(box, ch4_box_of_alpha(rgba + (int64_t)f * size * size * 4 + 3, size, size, 4, 4 * (int64_t)size, 0));
+    return box;
 }
 
 static double bicubic(double x)
@@ -78,7 +55,7 @@ static void resize_rows(uint8_t *dst, const uint8_t *src, int rows, int from, in
 }
 
 /* Mean surface position and covered share of each patch, from the samples of one frame. */
-static void fill_patches(uint16_t *xyz, uint16_t *cover, const ch4_synth_sample *sample, const ch4_synth_mesh *mesh, int f, int size, crop c)
+static void fill_patches(uint16_t *xyz, uint16_t *cover, const ch4_synth_sample *sample, const ch4_synth_mesh *mesh, int f, int size, ch4_crop c)
 {
     enum { S = CH4_SYNTH_SUPERSAMPLE };
     double sum[P * P][3] = {{0}};
@@ -86,13 +63,13 @@ static void fill_patches(uint16_t *xyz, uint16_t *cover, const ch4_synth_sample 
     const float *vert = mesh->vert + f * mesh->n_vert * 3;
     for (int64_t i = 0; i < side * side; i++) {
         if (sample[i].inverse_depth <= 0) continue;
-        int px = (int)((((double)(i % side) + 0.5) / S - c.x) / c.side * P), py = (int)((((double)(i / side) + 0.5) / S - c.y) / c.side * P);
+        int px = (int)((((double)(i % side) + 0.5) / S - (double)c.x) / (double)c.w * P), py = (int)((((double)(i / side) + 0.5) / S - (double)c.y) / (double)c.h * P);
         const int32_t *t = mesh->face + 3 * sample[i].face;
         float w0 = sample[i].weight[0], w1 = sample[i].weight[1], w2 = 1 - w0 - w1;
         for (int k = 0; k < 3; k++) sum[py * P + px][k] += w0 * vert[3 * t[0] + k] + w1 * vert[3 * t[1] + k] + w2 * vert[3 * t[2] + k];
         n[py * P + px]++;
     }
-    double area = (double)c.side * S / P * ((double)c.side * S / P);
+    double area = (double)c.w * S / P * ((double)c.h * S / P);
     for (int p = 0; p < P * P; p++) {
         for (int k = 0; k < 3; k++) xyz[3 * p + k] = ch4_f32_to_f16(n[p] ? (float)(sum[p][k] / (double)n[p]) : 0);
         cover[p] = ch4_f32_to_f16((float)fmin((double)n[p] / area, 1));
@@ -118,12 +95,13 @@ static ch4_status fill_pictures(shard *s, int64_t clip, const ch4_synth_mesh *me
         ch4_synth_rasterise(sample + (size_t)f * samples, screen, mesh, f, &camera);
         ch4_synth_resolve(rgba + (size_t)f * pixels * 4, screen, sample + (size_t)f * samples, mesh, f, &camera);
     }
-    crop c = union_crop(rgba, size);
+    ch4_box box = union_box(rgba, size);
+    ch4_crop c = ch4_crop_of_box(box, PADDING, true);
     for (int f = 0; f < F; f++) {
         int64_t at = clip * F + f;
-        composite(rgb, rgba + (size_t)f * pixels * 4, size, c);
-        resize_rows(half, rgb, c.side, c.side, I);
-        resize_rows((uint8_t *)s->image.data + at * I * I * 3, half, I, c.side, I);
+        ch4_crop_apply(rgb, NULL, rgba + (size_t)f * pixels * 4, size, size, box, c);
+        resize_rows(half, rgb, (int)c.h, (int)c.w, I);
+        resize_rows((uint8_t *)s->image.data + at * I * I * 3, half, I, (int)c.h, I);
         fill_patches((uint16_t *)s->patch_xyz.data + at * P * P * 3, (uint16_t *)s->patch_cover.data + at * P * P,
                      sample + (size_t)f * samples, mesh, f, size, c);
     }

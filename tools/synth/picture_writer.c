@@ -1,0 +1,175 @@
+#include "tools/synth/picture_writer.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <libavcodec/avcodec.h>
+#include <libavformat/avformat.h>
+#include <libavutil/opt.h>
+#include <png.h>
+#include <stdlib.h>
+#include <string.h>
+
+ch4_status ch4_synth_png_save(const char *path, const uint8_t *rgba, int size, ch4_err *err)
+{
+    png_image image = {.version = PNG_IMAGE_VERSION, .width = (png_uint_32)size, .height = (png_uint_32)size, .format = PNG_FORMAT_RGBA};
+    FILE *f = fopen(path, "wbe");
+    if (!f) return ch4_err_set_errno(err, errno, "%s", path);
+    ch4_status st = CH4_OK;
+    errno = 0;
+    if (!png_image_write_to_stdio(&image, f, 0, rgba, 0, NULL))
+        st = errno ? ch4_err_set_errno(err, errno, "%s: %s", path, image.message) : ch4_err_set(err, CH4_EIO, "%s: %s", path, image.message);
+    if (fclose(f) != 0 && !st) st = ch4_err_set_errno(err, errno, "%s", path);
+    return st;
+}
+
+void ch4_synth_on_white(uint8_t *rgb, const uint8_t *rgba, int size)
+{
+    for (int64_t i = 0; i < (int64_t)size * size; i++)
+        for (int k = 0; k < 3; k++) {
+            int a = rgba[4 * i + 3];
+            rgb[3 * i + k] = (uint8_t)((rgba[4 * i + k] * a + 255 * (255 - a) + 127) / 255);
+        }
+}
+
+struct ch4_synth_video {
+    AVFormatContext *format;
+    AVCodecContext *codec;
+    AVStream *stream;
+    AVFrame *frame;
+    AVPacket *packet;
+    char *path;
+    int64_t n_frames;
+};
+
+static ch4_status av_error(ch4_err *err, const ch4_synth_video *v, const char *what, int code)
+{
+    char text[AV_ERROR_MAX_STRING_SIZE] = "";
+    av_strerror(code, text, sizeof(text));
+    ch4_status st = code == AVERROR(ENOSPC) ? CH4_ENOSPC : code == AVERROR(ENOMEM) ? CH4_ENOMEM : CH4_EIO;
+    return ch4_err_set(err, st, "%s: %s: %s", v->path, what, text);
+}
+
+static ch4_status open_codec(ch4_synth_video *v, int size, int fps, ch4_err *err)
+{
+    const AVCodec *codec = avcodec_find_encoder_by_name("libx264");
+    if (!codec) return ch4_err_set(err, CH4_EUNSUP, "%s: this libavcodec has no libx264 encoder", v->path);
+    AVCodecContext *c = v->codec = avcodec_alloc_context3(codec);
+    if (!c) return ch4_err_set(err, CH4_ENOMEM, "%s: encoder", v->path);
+    c->width = c->height = size;
+    c->time_base = (AVRational){1, fps};
+    c->framerate = (AVRational){fps, 1};
+    c->pix_fmt = AV_PIX_FMT_YUV420P;
+    c->colorspace = AVCOL_SPC_SMPTE170M;
+    c->chroma_sample_location = AVCHROMA_LOC_CENTER;
+    c->color_range = AVCOL_RANGE_MPEG;
+    c->thread_count = 1;
+    c->flags |= AV_CODEC_FLAG_BITEXACT;
+    if (v->format->oformat->flags & AVFMT_GLOBALHEADER) c->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
+    int rc = av_opt_set(c->priv_data, "crf", "12", 0);
+    /* x264 164 lets memory that it never wrote into the macroblock tree of some picture sizes: other bytes in each run. */
+    if (rc >= 0) rc = av_opt_set(c->priv_data, "mbtree", "0", 0);
+    if (rc >= 0) rc = avcodec_open2(c, codec, NULL);
+    return rc < 0 ? av_error(err, v, "encoder", rc) : CH4_OK;
+}
+
+static ch4_status open_file(ch4_synth_video *v, ch4_err *err)
+{
+    v->stream = avformat_new_stream(v->format, NULL);
+    if (!v->stream) return ch4_err_set(err, CH4_ENOMEM, "%s: stream", v->path);
+    v->stream->time_base = v->codec->time_base;
+    v->stream->avg_frame_rate = v->codec->framerate;
+    v->format->flags |= AVFMT_FLAG_BITEXACT;
+    int rc = avcodec_parameters_from_context(v->stream->codecpar, v->codec);
+    if (rc >= 0) rc = avio_open(&v->format->pb, v->path, AVIO_FLAG_WRITE);
+    if (rc >= 0) rc = avformat_write_header(v->format, NULL);
+    return rc < 0 ? av_error(err, v, "cannot start the file", rc) : CH4_OK;
+}
+
+ch4_status ch4_synth_video_create(ch4_synth_video **out, const char *path, int size, int fps, ch4_err *err)
+{
+    *out = NULL;
+    assert(size % 2 == 0);
+    ch4_synth_video *v = calloc(1, sizeof(*v));
+    if (!v) return ch4_err_set(err, CH4_ENOMEM, "%s", path);
+    av_log_set_level(AV_LOG_QUIET);
+    v->path = strdup(path);
+    v->frame = av_frame_alloc();
+    v->packet = av_packet_alloc();
+    ch4_status st = CH4_OK;
+    if (!v->path || !v->frame || !v->packet) st = ch4_err_set(err, CH4_ENOMEM, "%s: video", path);
+    else if (avformat_alloc_output_context2(&v->format, NULL, "mp4", path) < 0) st = ch4_err_set(err, CH4_ENOMEM, "%s: mp4 writer", path);
+    if (!st) st = open_codec(v, size, fps, err);
+    if (!st) st = open_file(v, err);
+    if (!st) {
+        v->frame->format = AV_PIX_FMT_YUV420P;
+        v->frame->width = v->frame->height = size;
+        if (av_frame_get_buffer(v->frame, 0) < 0) st = ch4_err_set(err, CH4_ENOMEM, "%s: frame", path);
+    }
+    if (st) ch4_synth_video_destroy(&v);
+    *out = v;
+    return st;
+}
+
+/* frame NULL: flush. */
+static ch4_status encode(ch4_synth_video *v, const AVFrame *frame, ch4_err *err)
+{
+    int rc = avcodec_send_frame(v->codec, frame);
+    while (rc >= 0 && (rc = avcodec_receive_packet(v->codec, v->packet)) >= 0) {
+        v->packet->duration = 1;
+        av_packet_rescale_ts(v->packet, v->codec->time_base, v->stream->time_base);
+        rc = av_interleaved_write_frame(v->format, v->packet);
+    }
+    return rc == AVERROR(EAGAIN) || rc == AVERROR_EOF ? CH4_OK : av_error(err, v, "cannot write a frame", rc);
+}
+
+/* BT.601, 16..235; chroma is the mean of 2x2 pixels. Written here because libswscale's RGB reader looks at bytes behind the picture,
+ * so that the same picture can give different bytes. Weights are in 1/65536 of a step. */
+static void fill_yuv(AVFrame *out, const uint8_t *rgb, int size)
+{
+    static const int weight[3][3] = {{16829, 33039, 6416}, {-9714, -19071, 28785}, {28784, -24103, -4681}};
+    for (int y = 0; y < size; y += 2)
+        for (int x = 0; x < size; x += 2) {
+            int sum[3] = {0};
+            for (int j = 0; j < 4; j++) {
+                const uint8_t *p = rgb + 3 * ((int64_t)(y + j / 2) * size + x + j % 2);
+                int luma = weight[0][0] * p[0] + weight[0][1] * p[1] + weight[0][2] * p[2];
+                out->data[0][(int64_t)(y + j / 2) * out->linesize[0] + x + j % 2] = (uint8_t)(16 + ((luma + 32768) >> 16));
+                for (int k = 0; k < 3; k++) sum[k] += p[k];
+            }
+            for (int c = 1; c < 3; c++) {
+                int chroma = weight[c][0] * sum[0] + weight[c][1] * sum[1] + weight[c][2] * sum[2];
+                out->data[c][(int64_t)(y / 2) * out->linesize[c] + x / 2] = (uint8_t)(128 + ((chroma + (1 << 17)) >> 18));
+            }
+        }
+}
+
+ch4_status ch4_synth_video_write(ch4_synth_video *video, const uint8_t *rgb, ch4_err *err)
+{
+    int rc = av_frame_make_writable(video->frame), size = video->codec->width;
+    if (rc < 0) return av_error(err, video, "frame", rc);
+    fill_yuv(video->frame, rgb, size);
+    video->frame->pts = video->n_frames++;
+    return encode(video, video->frame, err);
+}
+
+ch4_status ch4_synth_video_finish(ch4_synth_video *video, ch4_err *err)
+{
+    ch4_status st = encode(video, NULL, err);
+    int rc = st ? 0 : av_write_trailer(video->format);
+    if (rc >= 0 && !st) rc = avio_closep(&video->format->pb);
+    return rc < 0 ? av_error(err, video, "cannot finish the file", rc) : st;
+}
+
+void ch4_synth_video_destroy(ch4_synth_video **video)
+{
+    if (!video || !*video) return;
+    ch4_synth_video *v = *video;
+    if (v->format) avio_closep(&v->format->pb);
+    avformat_free_context(v->format);
+    avcodec_free_context(&v->codec);
+    av_frame_free(&v->frame);
+    av_packet_free(&v->packet);
+    free(v->path);
+    free(v);
+    *video = NULL;
+}
