@@ -3,7 +3,7 @@
 #define CH4_SYNTH_CLIP_WRITER_H
 
 #include "base/parallel.h"
-#include "tools/synth/clip.h"
+#include "tools/synth/creature_clip.h"
 
 enum { CH4_SYNTH_QUERIES = 256 };
 

@@ -3,7 +3,7 @@
 #define CH4_SYNTH_SHARD_H
 
 #include "base/parallel.h"
-#include "tools/synth/clip.h"
+#include "tools/synth/creature_clip.h"
 
 enum { CH4_SHARD_FRAMES = 16, CH4_SHARD_IMAGE = 64, CH4_SHARD_POINTS = 1536, CH4_SHARD_PATCHES = 8 };
 

@@ -1,4 +1,4 @@
-#include "tools/synth/clip.h"
+#include "tools/synth/creature_clip.h"
 
 #include <math.h>
 #include <stdlib.h>

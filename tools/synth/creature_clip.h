@@ -1,6 +1,6 @@
 /* One clip: a creature that passes its checks, its mesh over all frames and the camera that sees it. */
-#ifndef CH4_SYNTH_CLIP_H
-#define CH4_SYNTH_CLIP_H
+#ifndef CH4_SYNTH_CREATURE_CLIP_H
+#define CH4_SYNTH_CREATURE_CLIP_H
 
 #include "tools/synth/creature_render.h"
 
