@@ -347,7 +347,7 @@ static ch4_status prepare_sws(ch4_av *av, int w, int h, ch4_err *err)
     const AVFrame *f = av->frame;
     bool full = f->color_range == AVCOL_RANGE_JPEG;
     enum AVPixelFormat format = without_j(f->format, &full);
-    int flags = SWS_LANCZOS | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP | SWS_BITEXACT;
+    int flags = SWS_BICUBIC | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP | SWS_BITEXACT;
     av->sws = sws_getCachedContext(av->sws, f->width, f->height, format, w, h, AV_PIX_FMT_RGBA, flags, NULL, NULL, NULL);
     if (!av->sws)
         return ch4_err_set(err, CH4_EFORMAT, "%s: its pixel format '%s' cannot be converted", av->path, av_get_pix_fmt_name(f->format));

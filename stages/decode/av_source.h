@@ -39,7 +39,7 @@ const ch4_av_stats *ch4_av_get_stats(const ch4_av *av);
 ch4_status ch4_av_next(ch4_av *av, double *time, bool *end, ch4_err *err);
 
 /* The current picture as rgba u8 [height,width,4], tight, of the caller. width and height as in info, or any other size to
- * have it resampled (Lanczos). Alpha is 255 where the file has none. */
+ * have it resampled (bicubic). Alpha is 255 where the file has none. */
 ch4_status ch4_av_picture(ch4_av *av, uint8_t *rgba, int64_t width, int64_t height, ch4_err *err);
 
 #endif
