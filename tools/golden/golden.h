@@ -21,7 +21,8 @@
     X(image_preproc)                                                                                                   \
     X(meshes)                                                                                                          \
     X(fps)                                                                                                             \
-    X(geodesic)
+    X(geodesic)                                                                                                        \
+    X(chain)
 
 typedef struct ch4_golden_tally {
     int64_t cases, tensors, failed, uncovered, unchecked; /* cases run, tensors compared, failed, cases of no kind, results not compared */
