@@ -18,7 +18,7 @@ static int by_value(const void *a, const void *b)
 }
 
 /* Each directed edge once and its opposite once: closed, consistently oriented, no edge with four faces. */
-static void assert_closed_manifold(const ch4_grid_surface *s)
+static void assert_closed_manifold(const ch4_mesh *s)
 {
     int64_t n = 3 * s->n_face;
     int64_t *edge = malloc((size_t)n * sizeof(*edge)), *back = malloc((size_t)n * sizeof(*back));
@@ -38,7 +38,7 @@ static void assert_closed_manifold(const ch4_grid_surface *s)
     free(back);
 }
 
-static double volume(const ch4_grid_surface *s)
+static double volume(const ch4_mesh *s)
 {
     double sum = 0;
     for (int64_t i = 0; i < s->n_face; i++) {
@@ -58,7 +58,7 @@ static void sphere_is_closed_outward_and_on_the_surface(void **state)
         for (int64_t j = 0; j < dim[1]; j++)
             for (int64_t l = 0; l < dim[0]; l++)
                 value[i++] = (float)(hypot(hypot(origin[0] + h * (double)l, origin[1] + h * (double)j), origin[2] + h * (double)k) - r);
-    ch4_grid_surface s;
+    ch4_mesh s;
     assert_int_equal(ch4_isosurface_grid(&s, value, dim, origin, h, NULL), CH4_OK);
     assert_closed_manifold(&s);
     assert_int_equal(s.n_vert - s.n_face / 2, 2);
@@ -66,7 +66,7 @@ static void sphere_is_closed_outward_and_on_the_surface(void **state)
         assert_true(fabs(hypot(hypot(s.vert[3 * v], s.vert[3 * v + 1]), s.vert[3 * v + 2]) - r) < 0.003);
     double truth = 4.0 / 3 * M_PI * r * r * r;
     assert_true(fabs(volume(&s) - truth) < 0.02 * truth);
-    ch4_grid_surface_free(&s);
+    ch4_mesh_fini(&s);
     free(value);
 }
 
@@ -88,7 +88,7 @@ static void noise_is_manifold_or_refused(void **state)
             double u = ch4_rng_uniform(&rng);
             value[i] = border || u > share ? 1 : -0.5f;
         }
-        ch4_grid_surface s;
+        ch4_mesh s;
         ch4_status st = ch4_isosurface_grid(&s, value, dim, origin, 1, NULL);
         if (st == CH4_OK) {
             assert_closed_manifold(&s);
@@ -98,7 +98,7 @@ static void noise_is_manifold_or_refused(void **state)
             assert_int_equal(st, CH4_EUNSUP);
             refused++;
         }
-        ch4_grid_surface_free(&s);
+        ch4_mesh_fini(&s);
     }
     assert_true(accepted > 50 && refused > 0);
 }
@@ -110,16 +110,16 @@ static void open_or_tiny_grids_are_errors(void **state)
     double origin[3] = {0, 0, 0};
     float value[27];
     for (int i = 0; i < 27; i++) value[i] = 1;
-    ch4_grid_surface s;
+    ch4_mesh s;
     assert_int_equal(ch4_isosurface_grid(&s, value, dim, origin, 1, NULL), CH4_OK);
     assert_int_equal(s.n_face, 0);
-    ch4_grid_surface_free(&s);
+    ch4_mesh_fini(&s);
     assert_int_equal(ch4_isosurface_grid(&s, value, flat, origin, 1, NULL), CH4_EINVAL);
     value[5] = -1;
     assert_int_equal(ch4_isosurface_grid(&s, value, dim, origin, 1, NULL), CH4_EINVAL);
     value[5] = NAN;
     assert_int_equal(ch4_isosurface_grid(&s, value, dim, origin, 1, NULL), CH4_EINVAL);
-    ch4_grid_surface_free(&s);
+    ch4_mesh_fini(&s);
 }
 
 int main(void)

@@ -12,7 +12,7 @@ static const float SKIN_K = 0.02f, SNAP_LIMIT = 0.05f, LONGEST_EDGE = 0.3f, CUBE
 static const int SNAP_STEPS = 3;
 
 typedef struct rest_surface {
-    ch4_grid_surface s;
+    ch4_mesh s;
     float *weight; /* [n_vert,n_parts] */
 } rest_surface;
 
@@ -138,7 +138,7 @@ static ch4_status check_frame(const ch4_synth_mesh *m, int64_t f, ch4_err *err)
 }
 
 /* One connected surface: a limb apart from the trunk cannot happen, but a closed bubble between limbs can. */
-static ch4_status check_single_sheet(const ch4_grid_surface *s, ch4_err *err)
+static ch4_status check_single_sheet(const ch4_mesh *s, ch4_err *err)
 {
     int32_t *root;
     ch4_status st = ch4_calloc(&root, (size_t)s->n_vert, sizeof(int32_t), "components", err);
@@ -205,7 +205,7 @@ ch4_status ch4_synth_mesh_init(ch4_synth_mesh *out, const ch4_synth_creature *cr
     }
     if (!st) colour_vertices(out, &rest, creature, colour, rng);
 out:
-    ch4_grid_surface_free(&rest.s);
+    ch4_mesh_fini(&rest.s);
     free(rest.weight);
     free(value);
     free(grad);
