@@ -1,0 +1,163 @@
+#include "model/capture.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/size.h"
+
+struct ch4_capture {
+    ch4_nn *nn;
+    ch4_capture_config config;
+    int64_t T, N, P;
+    int total_heads, all_heads; /* chosen over all layers; of the network */
+    int *head;                  /* [all_heads] 0, 1, 2, ... */
+    int met_self, met_cross;    /* layers read so far */
+    ch4_space space;
+    ch4_tensor attention, patch;
+    ch4_probe probe;
+};
+
+static const ch4_capture_layer *chosen(const ch4_capture *c, int layer)
+{
+    for (int i = 0; i < c->config.n_layers; i++)
+        if (c->config.layer[i].layer == layer)
+            return &c->config.layer[i];
+    return NULL;
+}
+
+/* Token rows of every frame, [T,H,N,...], of a sequence [1,H,T*(N+1),...] whose frames begin with a time token. */
+static ch4_tensor all_frames(const ch4_capture *c, const ch4_tensor *seq)
+{
+    ch4_tensor t = ch4_tensor_slice(seq, 2, 1, c->N);
+    t.shape[0] = c->T;
+    t.stride[0] = (c->N + 1) * seq->stride[2];
+    return t;
+}
+
+/* Token rows of the anchor, repeated for every frame. */
+static ch4_tensor anchor_frame(const ch4_capture *c, const ch4_tensor *seq)
+{
+    ch4_tensor t = ch4_tensor_slice(seq, 2, c->config.anchor_slot * (c->N + 1) + 1, c->N);
+    t.shape[0] = c->T;
+    t.stride[0] = 0;
+    return t;
+}
+
+static ch4_status read_self(ch4_capture *c, const ch4_capture_layer *layer, const ch4_probe_event *e, ch4_err *err)
+{
+    if (!e->joint)
+        return ch4_err_set(err, CH4_EINVAL, "attention capture: layer %d attends within frames only (not inflated)", e->layer);
+    bool from_frame = c->config.direction == CH4_FRAME_TO_ANCHOR;
+    ch4_tensor q = from_frame ? all_frames(c, e->q) : anchor_frame(c, e->q), k = from_frame ? anchor_frame(c, e->k) : all_frames(c, e->k);
+    ch4_tensor lse = from_frame ? all_frames(c, e->lse) : anchor_frame(c, e->lse);
+    const ch4_attention_map_in in = {
+        .q = &q, .k = &k, .lse = &lse, .scale = e->scale,
+        .heads = layer->n_heads ? layer->head : c->head,
+        .n_heads = layer->n_heads ? layer->n_heads : c->all_heads,
+        .weight = 1.0f / (float)c->total_heads,
+        .accumulate = c->met_self > 0,
+    };
+    c->met_self++;
+    return c->nn->ops->attention_map(c->nn, &c->attention, &in, err);
+}
+
+static ch4_status read_cross(ch4_capture *c, const ch4_probe_event *e, ch4_err *err)
+{
+    ch4_tensor q = ch4_tensor_slice(e->q, 2, 1, c->N), k = ch4_tensor_slice(e->k, 2, 1, c->P), lse = ch4_tensor_slice(e->lse, 2, 1, c->N);
+    const ch4_attention_map_in in = {
+        .q = &q, .k = &k, .lse = &lse, .scale = e->scale, .heads = c->head, .n_heads = c->all_heads,
+        .weight = 1.0f / (float)(c->all_heads * c->config.n_layers),
+        .accumulate = c->met_cross > 0,
+    };
+    c->met_cross++;
+    return c->nn->ops->attention_map(c->nn, &c->patch, &in, err);
+}
+
+static ch4_status on_event(void *ctx, ch4_nn *nn, const ch4_probe_event *e, ch4_err *err)
+{
+    (void)nn;
+    ch4_capture *c = ctx;
+    if (e->point != CH4_PROBE_SELF && e->point != CH4_PROBE_CROSS)
+        return CH4_OK;
+    const ch4_capture_layer *layer = chosen(c, e->layer);
+    if (!layer)
+        return CH4_OK;
+    return e->point == CH4_PROBE_SELF ? read_self(c, layer, e, err) : read_cross(c, e, err);
+}
+
+static ch4_status check(const ch4_capture_config *g, int64_t T, int64_t H, ch4_err *err)
+{
+    if (g->n_layers < 1 || g->n_layers > CH4_CAPTURE_LAYERS)
+        return ch4_err_set(err, CH4_EINVAL, "attention capture: between 1 and %d layers wanted", CH4_CAPTURE_LAYERS);
+    if (g->anchor_slot < 0 || g->anchor_slot >= T)
+        return ch4_err_set(err, CH4_EINVAL, "attention capture: anchor slot %d in a window of %" PRId64 " frames", g->anchor_slot, T);
+    for (int i = 0; i < g->n_layers; i++) {
+        const ch4_capture_layer *layer = &g->layer[i];
+        for (int j = 0; j < i; j++)
+            if (g->layer[j].layer == layer->layer)
+                return ch4_err_set(err, CH4_EINVAL, "attention capture: layer %d is named twice", layer->layer);
+        if (layer->n_heads < 0 || layer->n_heads > CH4_CAPTURE_HEADS)
+            return ch4_err_set(err, CH4_EINVAL, "attention capture: at most %d heads per layer", CH4_CAPTURE_HEADS);
+        for (int j = 0; j < layer->n_heads; j++)
+            if (layer->head[j] < 0 || layer->head[j] >= H)
+                return ch4_err_set(err, CH4_EINVAL, "attention capture: layer %d has no head %d", layer->layer, layer->head[j]);
+    }
+    return CH4_OK;
+}
+
+static void lay_out(ch4_capture *c)
+{
+    c->attention = ch4_space_take(&c->space, CH4_SHAPE(c->T, c->N, c->N));
+    c->patch = ch4_space_take(&c->space, CH4_SHAPE(c->T, c->N, c->P));
+}
+
+ch4_status ch4_capture_create(ch4_capture **out, ch4_nn *nn, const ch4_capture_config *config, int64_t T, int64_t N, int64_t S, int64_t H, ch4_err *err)
+{
+    ch4_capture *c = NULL;
+    *out = NULL;
+    ch4_status st = check(config, T, H, err);
+    if (!st)
+        st = ch4_calloc(&c, 1, sizeof *c, "attention capture", err);
+    if (st)
+        return st;
+    *c = (ch4_capture){.nn = nn, .config = *config, .T = T, .N = N, .P = S - 1, .all_heads = (int)H, .space = {.nn = nn}, .probe = {on_event, c}};
+    for (int i = 0; i < config->n_layers; i++)
+        c->total_heads += config->layer[i].n_heads ? config->layer[i].n_heads : (int)H;
+    st = ch4_calloc(&c->head, (size_t)H, sizeof *c->head, "attention capture", err);
+    for (int h = 0; !st && h < (int)H; h++)
+        c->head[h] = h;
+    lay_out(c);
+    if (!st)
+        st = ch4_space_reserve(&c->space, err);
+    if (st)
+        ch4_capture_destroy(&c);
+    else
+        lay_out(c);
+    *out = c;
+    return st;
+}
+
+void ch4_capture_destroy(ch4_capture **out)
+{
+    ch4_capture *c = *out;
+    if (!c)
+        return;
+    ch4_space_free(&c->space);
+    free(c->head);
+    free(c);
+    *out = NULL;
+}
+
+const ch4_probe *ch4_capture_probe(const ch4_capture *c)
+{
+    return &c->probe;
+}
+
+ch4_status ch4_capture_read(const ch4_capture *c, float *attention, float *patch, ch4_err *err)
+{
+    if (c->met_self != c->config.n_layers || c->met_cross != c->config.n_layers)
+        return ch4_err_set(err, CH4_EINVAL, "attention capture: %d of %d chosen layers were met with their context", c->met_cross, c->config.n_layers);
+    ch4_tensor a = CH4_F32(attention, c->T, c->N, c->N), p = CH4_F32(patch, c->T, c->N, c->P);
+    ch4_status st = attention ? c->nn->ops->download(c->nn, &a, &c->attention, err) : CH4_OK;
+    return st || !patch ? st : c->nn->ops->download(c->nn, &p, &c->patch, err);
+}

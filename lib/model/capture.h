@@ -1,0 +1,47 @@
+/* ch4_capture: attention read out of a forward pass of the temporal denoiser, through its probe and without a second pass.
+ *
+ * From chosen layers and heads of the self-attention it takes the blocks between the anchor frame and every frame f (paper Eq. 1 and the
+ * A_{Za->Zf} of Eq. 2), from the same layers' cross-attention the map of every token to the image patches of its frame. Both are raw
+ * probabilities of the full softmax: time tokens and the class token are dropped and nothing is renormalised, so a row's sum is the mass
+ * it spends there. Every chosen (layer, head) weighs the same; the patch map averages all heads.
+ *
+ *     CH4_FRAME_TO_ANCHOR  attention[f][t][t'] = how much token t of frame f reads from token t' of the anchor
+ *     CH4_ANCHOR_TO_FRAME  attention[f][t][t'] = how much token t of the anchor reads from token t' of frame f
+ *
+ * Axes: T frames, N tokens, P patches (context rows without the class token). Lifetime: one window; not thread-safe. */
+#ifndef CH4_MODEL_CAPTURE_H
+#define CH4_MODEL_CAPTURE_H
+
+#include "model/block.h"
+
+typedef enum ch4_direction { CH4_FRAME_TO_ANCHOR, CH4_ANCHOR_TO_FRAME } ch4_direction;
+
+enum { CH4_CAPTURE_LAYERS = 32, CH4_CAPTURE_HEADS = 32 };
+
+typedef struct ch4_capture_layer {
+    int layer;
+    int n_heads; /* 0: all heads */
+    int head[CH4_CAPTURE_HEADS];
+} ch4_capture_layer;
+
+typedef struct ch4_capture_config {
+    int n_layers; /* >= 1 */
+    ch4_capture_layer layer[CH4_CAPTURE_LAYERS];
+    ch4_direction direction;
+    int anchor_slot;
+} ch4_capture_config;
+
+typedef struct ch4_capture ch4_capture;
+
+/* For a window of T frames of N tokens, H heads and S context rows (S - 1 patches); reserves all memory. CH4_EINVAL for a slot, layer or head
+ * that cannot be. nn is borrowed. */
+ch4_status ch4_capture_create(ch4_capture **out, ch4_nn *nn, const ch4_capture_config *config, int64_t T, int64_t N, int64_t S, int64_t H, ch4_err *err);
+void       ch4_capture_destroy(ch4_capture **c);
+
+/* Give this to the one forward pass that is to be read (the chosen step, the branch with context). Borrowed from c. */
+const ch4_probe *ch4_capture_probe(const ch4_capture *c);
+
+/* attention [T,N,N], patch [T,N,P]; either may be NULL. CH4_EINVAL if a chosen layer was not met: too deep, or not inflated. */
+ch4_status ch4_capture_read(const ch4_capture *c, float *attention, float *patch, ch4_err *err);
+
+#endif

@@ -1,0 +1,58 @@
+/* ch4_denoiser: the flow network over latent tokens; the temporal one (ActionMesh stage I) and the image-to-3D one (TripoSG).
+ *
+ *     h = [time token; proj_in(x)] per frame;  blocks with U-shaped skips;  v = proj_out(LN(h without the time tokens))
+ *
+ * Temporal: self-attention of the "inflated" layers spans all frames of the window, queries and keys are rotated by the frame number,
+ * known frames get time 0. Image-to-3D: the same network under other names, frames are independent batch items, no rotation.
+ * The network is given velocities' convention v = data - noise; times run from 0 to 1000.
+ *
+ * Axes: T frames, N tokens per frame, d latent channels, S context rows per frame (row 0 is the class token), Cc context width.
+ * Lifetime: open once, begin once per window (reserves all memory), then any number of forward calls, which allocate nothing.
+ * Not thread-safe. */
+#ifndef CH4_MODEL_DENOISER_H
+#define CH4_MODEL_DENOISER_H
+
+#include <jansson.h>
+
+#include "model/block.h"
+
+typedef enum ch4_denoiser_kind { CH4_DENOISER_TEMPORAL, CH4_DENOISER_IMAGE } ch4_denoiser_kind;
+
+enum { CH4_MAX_LAYERS = 128 };
+
+typedef struct ch4_denoiser_config {
+    ch4_denoiser_kind kind;
+    int64_t in_channels, width, num_layers, num_heads, context_width, inner;
+    int64_t num_tokens, num_frames; /* nominal sizes of a window; any others work */
+    bool inflated[CH4_MAX_LAYERS];  /* of the temporal kind */
+} ch4_denoiser_config;
+
+typedef struct ch4_denoiser ch4_denoiser;
+
+/* Fields of config.json; absent keys have the published values. CH4_EFORMAT names the key. */
+ch4_status ch4_denoiser_config_parse(ch4_denoiser_config *out, ch4_denoiser_kind kind, const json_t *object, ch4_err *err);
+
+/* nn is borrowed, the weights are copied to the backend. CH4_EFORMAT: a missing, extra or misshapen tensor, named with its file. */
+ch4_status ch4_denoiser_create(ch4_denoiser **out, ch4_nn *nn, const ch4_denoiser_config *config, const ch4_safetensors *weights, ch4_err *err);
+
+/* From a folder with config.json and model.safetensors (or diffusion_pytorch_model.safetensors). */
+ch4_status ch4_denoiser_open(ch4_denoiser **out, ch4_nn *nn, ch4_denoiser_kind kind, const char *dir, ch4_err *err);
+void       ch4_denoiser_close(ch4_denoiser **den);
+
+const ch4_denoiser_config *ch4_denoiser_get_config(const ch4_denoiser *den);
+
+/* Starts a window of T frames of N tokens: reserves memory (kept for later windows of at most this size) and projects the context
+ * [T,S,Cc] to the keys and values of all layers, which do not change over the steps. context NULL: only forward passes without it. */
+ch4_status ch4_denoiser_begin(ch4_denoiser *den, int64_t T, int64_t N, const float *context, int64_t S, ch4_err *err);
+
+typedef struct ch4_denoiser_in {
+    const float *x;         /* [T,N,d] */
+    const float *time;      /* [T], 0..1000; the caller sets it to 0 for known frames */
+    const float *framestep; /* [T] video time of the frames, in any order; unused (NULL) by the image kind */
+    bool use_context;       /* false: the context is all zero (the unconditional branch), exactly and at less cost */
+} ch4_denoiser_in;
+
+/* v [T,N,d] = velocity. probe may be NULL; events in block.h. */
+ch4_status ch4_denoiser_forward(ch4_denoiser *den, float *v, const ch4_denoiser_in *in, const ch4_probe *probe, ch4_err *err);
+
+#endif
