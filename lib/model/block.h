@@ -58,6 +58,8 @@ typedef enum ch4_probe_point {
     CH4_PROBE_SELF,      /* q, k, v, lse after norm and rotation; B = 1 with all frames in one sequence if joint, else B = F */
     CH4_PROBE_CROSS,     /* q, k, v, lse; B = F; not called where the context is zero */
     CH4_PROBE_BLOCK_OUT, /* x: stream after the block */
+    CH4_PROBE_NORM_OUT,  /* x: stream after the final norm (VAE encoder) */
+    CH4_PROBE_MOMENTS,   /* x: [1,N,2d] mean and log-variance before the clamp (VAE encoder) */
 } ch4_probe_point;
 
 typedef struct ch4_probe_event {

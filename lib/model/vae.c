@@ -299,7 +299,11 @@ ch4_status ch4_vae_encode(ch4_vae *v, float *mean, float *logvar, const float *s
     if (!st)
         st = v->nn->ops->layernorm(v->nn, &h, &h, &v->enc_out_g, &v->enc_out_b, 1e-5f, err);
     if (!st)
+        st = ch4_probe_call(probe, v->nn, &(ch4_probe_event){.point = CH4_PROBE_NORM_OUT, .frames = 1, .rows = N, .x = &h}, err);
+    if (!st)
         st = v->nn->ops->linear(v->nn, &e.moments, &(ch4_linear_in){.x = &h, .w = &v->quant_w, .bias = &v->quant_b}, err);
+    if (!st)
+        st = ch4_probe_call(probe, v->nn, &(ch4_probe_event){.point = CH4_PROBE_MOMENTS, .frames = 1, .rows = N, .x = &e.moments}, err);
     if (!st)
         st = host_reserve(v, N * 2 * d, err);
     if (st)

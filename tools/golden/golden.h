@@ -22,7 +22,16 @@
     X(meshes)                                                                                                          \
     X(fps)                                                                                                             \
     X(geodesic)                                                                                                        \
-    X(chain)
+    X(chain)                                                                                                           \
+    X(denoiser_forward)                                                                                                \
+    X(denoiser_sample4)                                                                                                \
+    X(triposg_dit_forward)                                                                                             \
+    X(scheduler)                                                                                                       \
+    X(windows)                                                                                                         \
+    X(embeddings)                                                                                                      \
+    X(triposg_vae_decode)                                                                                              \
+    X(triposg_vae_encode)                                                                                              \
+    X(dinov2)
 
 typedef struct ch4_golden_tally {
     int64_t cases, tensors, failed, uncovered, unchecked; /* cases run, tensors compared, failed, cases of no kind, results not compared */
