@@ -1,0 +1,11 @@
+/* The decode stage: a clip's video becomes one file of frames per window. */
+#ifndef CH4_DECODE_H
+#define CH4_DECODE_H
+
+#include "stage/stage.h"
+
+/* ch4_stage_def.run_clip: scans the clip, cuts it into windows (lib/model windows), commits each window's file and sends the windows on in
+ * their order. The video is read forward once more, whatever the order of the windows; files that are already there are kept. */
+ch4_status ch4_decode_run_clip(ch4_stage *stage, void *state, const ch4_stage_clip *clip, ch4_err *err);
+
+#endif
