@@ -19,6 +19,7 @@
 /* X(name): the kind `name` is run by ch4_golden_<name>. */
 #define CH4_GOLDEN_KINDS(X)                                                                                            \
     X(pnp)                                                                                                             \
+    X(rays)                                                                                                            \
     X(image_preproc)                                                                                                   \
     X(meshes)                                                                                                          \
     X(fps)                                                                                                             \
