@@ -1,4 +1,4 @@
-/* Boxes, compositing, cropping and padding of RGBA frames, as the ActionMesh preprocessing does it (docs/model.md, "frames").
+/* Boxes, compositing, cropping and padding of RGBA frames, as the ActionMesh preprocessing does it (docs/input.md).
  *
  * Pixels are uint8, interleaved, row-major; origin at the top-left pixel; boxes are in whole source pixels and include both
  * ends. Plain functions over arrays of the caller; no files, no state. */
