@@ -13,8 +13,8 @@ struct ch4_capture {
     int *head;                  /* [all_heads] 0, 1, 2, ... */
     int met_self, met_cross;    /* layers read so far */
     ch4_space space;
-    ch4_tensor attention, patch;
-    ch4_probe probe;
+    ch4_tensor attention, raw, patch; /* raw: only kept apart if heads are normalised */
+    ch4_probe probe[3];               /* self, cross, both */
 };
 
 static const ch4_capture_layer *chosen(const ch4_capture *c, int layer)
@@ -50,14 +50,18 @@ static ch4_status read_self(ch4_capture *c, const ch4_capture_layer *layer, cons
     bool from_frame = c->config.direction == CH4_FRAME_TO_ANCHOR;
     ch4_tensor q = from_frame ? all_frames(c, e->q) : anchor_frame(c, e->q), k = from_frame ? anchor_frame(c, e->k) : all_frames(c, e->k);
     ch4_tensor lse = from_frame ? all_frames(c, e->lse) : anchor_frame(c, e->lse);
-    const ch4_attention_map_in in = {
+    ch4_attention_map_in in = {
         .q = &q, .k = &k, .lse = &lse, .scale = e->scale,
         .heads = layer->n_heads ? layer->head : c->head,
         .n_heads = layer->n_heads ? layer->n_heads : c->all_heads,
-        .weight = 1.0f / (float)c->total_heads,
+        .weight = 1.0f / (float)(c->total_heads * c->config.self_passes),
         .accumulate = c->met_self > 0,
     };
     c->met_self++;
+    ch4_status st = c->nn->ops->attention_map(c->nn, c->config.head_normalized ? &c->raw : &c->attention, &in, err);
+    if (st || !c->config.head_normalized)
+        return st;
+    in.lse = NULL;
     return c->nn->ops->attention_map(c->nn, &c->attention, &in, err);
 }
 
@@ -66,23 +70,32 @@ static ch4_status read_cross(ch4_capture *c, const ch4_probe_event *e, ch4_err *
     ch4_tensor q = ch4_tensor_slice(e->q, 2, 1, c->N), k = ch4_tensor_slice(e->k, 2, 1, c->P), lse = ch4_tensor_slice(e->lse, 2, 1, c->N);
     const ch4_attention_map_in in = {
         .q = &q, .k = &k, .lse = &lse, .scale = e->scale, .heads = c->head, .n_heads = c->all_heads,
-        .weight = 1.0f / (float)(c->all_heads * c->config.n_layers),
+        .weight = 1.0f / (float)(c->all_heads * c->config.n_layers * c->config.cross_passes),
         .accumulate = c->met_cross > 0,
     };
     c->met_cross++;
     return c->nn->ops->attention_map(c->nn, &c->patch, &in, err);
 }
 
-static ch4_status on_event(void *ctx, ch4_nn *nn, const ch4_probe_event *e, ch4_err *err)
+static ch4_status on_self(void *ctx, ch4_nn *nn, const ch4_probe_event *e, ch4_err *err)
 {
     (void)nn;
     ch4_capture *c = ctx;
-    if (e->point != CH4_PROBE_SELF && e->point != CH4_PROBE_CROSS)
-        return CH4_OK;
-    const ch4_capture_layer *layer = chosen(c, e->layer);
-    if (!layer)
-        return CH4_OK;
-    return e->point == CH4_PROBE_SELF ? read_self(c, layer, e, err) : read_cross(c, e, err);
+    const ch4_capture_layer *layer = e->point == CH4_PROBE_SELF ? chosen(c, e->layer) : NULL;
+    return layer ? read_self(c, layer, e, err) : CH4_OK;
+}
+
+static ch4_status on_cross(void *ctx, ch4_nn *nn, const ch4_probe_event *e, ch4_err *err)
+{
+    (void)nn;
+    ch4_capture *c = ctx;
+    return e->point == CH4_PROBE_CROSS && chosen(c, e->layer) ? read_cross(c, e, err) : CH4_OK;
+}
+
+static ch4_status on_both(void *ctx, ch4_nn *nn, const ch4_probe_event *e, ch4_err *err)
+{
+    ch4_status st = on_self(ctx, nn, e, err);
+    return st ? st : on_cross(ctx, nn, e, err);
 }
 
 static ch4_status check(const ch4_capture_config *g, int64_t T, int64_t H, ch4_err *err)
@@ -108,6 +121,8 @@ static ch4_status check(const ch4_capture_config *g, int64_t T, int64_t H, ch4_e
 static void lay_out(ch4_capture *c)
 {
     c->attention = ch4_space_take(&c->space, CH4_SHAPE(c->T, c->N, c->N));
+    if (c->config.head_normalized)
+        c->raw = ch4_space_take(&c->space, CH4_SHAPE(c->T, c->N, c->N));
     c->patch = ch4_space_take(&c->space, CH4_SHAPE(c->T, c->N, c->P));
 }
 
@@ -120,7 +135,9 @@ ch4_status ch4_capture_create(ch4_capture **out, ch4_nn *nn, const ch4_capture_c
         st = ch4_calloc(&c, 1, sizeof *c, "attention capture", err);
     if (st)
         return st;
-    *c = (ch4_capture){.nn = nn, .config = *config, .T = T, .N = N, .P = S - 1, .all_heads = (int)H, .space = {.nn = nn}, .probe = {on_event, c}};
+    *c = (ch4_capture){.nn = nn, .config = *config, .T = T, .N = N, .P = S - 1, .all_heads = (int)H, .space = {.nn = nn}, .probe = {{on_self, c}, {on_cross, c}, {on_both, c}}};
+    c->config.self_passes += c->config.self_passes == 0;
+    c->config.cross_passes += c->config.cross_passes == 0;
     for (int i = 0; i < config->n_layers; i++)
         c->total_heads += config->layer[i].n_heads ? config->layer[i].n_heads : (int)H;
     st = ch4_calloc(&c->head, (size_t)H, sizeof *c->head, "attention capture", err);
@@ -148,16 +165,40 @@ void ch4_capture_destroy(ch4_capture **out)
     *out = NULL;
 }
 
-const ch4_probe *ch4_capture_probe(const ch4_capture *c)
+const ch4_probe *ch4_capture_probe(const ch4_capture *c, bool self, bool cross)
 {
-    return &c->probe;
+    return self || cross ? &c->probe[self && cross ? 2 : cross] : NULL;
 }
 
-ch4_status ch4_capture_read(const ch4_capture *c, float *attention, float *patch, ch4_err *err)
+/* Row sums of the raw block, through a buffer of one frame. */
+static ch4_status read_mass(const ch4_capture *c, float *mass, ch4_err *err)
 {
-    if (c->met_self != c->config.n_layers || c->met_cross != c->config.n_layers)
-        return ch4_err_set(err, CH4_EINVAL, "attention capture: %d of %d chosen layers were met with their context", c->met_cross, c->config.n_layers);
+    const ch4_tensor *raw = c->config.head_normalized ? &c->raw : &c->attention;
+    float *frame = NULL;
+    ch4_status st = ch4_calloc(&frame, (size_t)(c->N * c->N), sizeof *frame, "attention capture", err);
+    for (int64_t f = 0; !st && f < c->T; f++) {
+        ch4_tensor part = ch4_tensor_slice(raw, 0, f, 1), host = CH4_F32(frame, 1, c->N, c->N);
+        st = c->nn->ops->download(c->nn, &host, &part, err);
+        for (int64_t t = 0; !st && t < c->N; t++) {
+            double sum = 0;
+            for (int64_t j = 0; j < c->N; j++)
+                sum += frame[t * c->N + j];
+            mass[f * c->N + t] = (float)sum;
+        }
+    }
+    free(frame);
+    return st;
+}
+
+ch4_status ch4_capture_read(const ch4_capture *c, float *attention, float *mass, float *patch, ch4_err *err)
+{
+    const ch4_capture_config *g = &c->config;
+    if (((attention || mass) && c->met_self != g->n_layers * g->self_passes) || (patch && c->met_cross != g->n_layers * g->cross_passes))
+        return ch4_err_set(err, CH4_EINVAL, "attention capture: %d layers, but self-attention was met %d times in %d passes, cross-attention %d times in %d",
+                           g->n_layers, c->met_self, g->self_passes, c->met_cross, g->cross_passes);
     ch4_tensor a = CH4_F32(attention, c->T, c->N, c->N), p = CH4_F32(patch, c->T, c->N, c->P);
     ch4_status st = attention ? c->nn->ops->download(c->nn, &a, &c->attention, err) : CH4_OK;
+    if (!st && mass)
+        st = read_mass(c, mass, err);
     return st || !patch ? st : c->nn->ops->download(c->nn, &p, &c->patch, err);
 }

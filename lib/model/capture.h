@@ -3,7 +3,8 @@
  * From chosen layers and heads of the self-attention it takes the blocks between the anchor frame and every frame f (paper Eq. 1 and the
  * A_{Za->Zf} of Eq. 2), from the same layers' cross-attention the map of every token to the image patches of its frame. Both are raw
  * probabilities of the full softmax: time tokens and the class token are dropped and nothing is renormalised, so a row's sum is the mass
- * it spends there. Every chosen (layer, head) weighs the same; the patch map averages all heads.
+ * it spends there. Every chosen (pass, layer, head) weighs the same; the patch map averages all heads of these layers.
+ * With `head_normalized` each head's block is divided by its row sums before averaging; the masses stay those of the raw block.
  *
  *     CH4_FRAME_TO_ANCHOR  attention[f][t][t'] = how much token t of frame f reads from token t' of the anchor
  *     CH4_ANCHOR_TO_FRAME  attention[f][t][t'] = how much token t of the anchor reads from token t' of frame f
@@ -14,7 +15,7 @@
 
 #include "model/block.h"
 
-typedef enum ch4_direction { CH4_FRAME_TO_ANCHOR, CH4_ANCHOR_TO_FRAME } ch4_direction;
+typedef enum ch4_capture_direction { CH4_FRAME_TO_ANCHOR, CH4_ANCHOR_TO_FRAME } ch4_capture_direction;
 
 enum { CH4_CAPTURE_LAYERS = 32, CH4_CAPTURE_HEADS = 32 };
 
@@ -27,8 +28,10 @@ typedef struct ch4_capture_layer {
 typedef struct ch4_capture_config {
     int n_layers; /* >= 1 */
     ch4_capture_layer layer[CH4_CAPTURE_LAYERS];
-    ch4_direction direction;
+    ch4_capture_direction direction;
     int anchor_slot;
+    bool head_normalized;
+    int self_passes, cross_passes; /* forward passes that will be read; 0 counts as 1 */
 } ch4_capture_config;
 
 typedef struct ch4_capture ch4_capture;
@@ -38,10 +41,12 @@ typedef struct ch4_capture ch4_capture;
 ch4_status ch4_capture_create(ch4_capture **out, ch4_nn *nn, const ch4_capture_config *config, int64_t T, int64_t N, int64_t S, int64_t H, ch4_err *err);
 void       ch4_capture_destroy(ch4_capture **c);
 
-/* Give this to the one forward pass that is to be read (the chosen step, the branch with context). Borrowed from c. */
-const ch4_probe *ch4_capture_probe(const ch4_capture *c);
+/* Give this to each forward pass that is to be read, for the self-attention, the cross-attention (only a pass with context) or both; NULL for
+ * neither. Borrowed from c. */
+const ch4_probe *ch4_capture_probe(const ch4_capture *c, bool self, bool cross);
 
-/* attention [T,N,N], patch [T,N,P]; either may be NULL. CH4_EINVAL if a chosen layer was not met: too deep, or not inflated. */
-ch4_status ch4_capture_read(const ch4_capture *c, float *attention, float *patch, ch4_err *err);
+/* attention [T,N,N], mass [T,N] (row sums of the raw block), patch [T,N,P]; each may be NULL. CH4_EINVAL if a chosen layer was not met
+ * in all passes: too deep, or a pass without context. */
+ch4_status ch4_capture_read(const ch4_capture *c, float *attention, float *mass, float *patch, ch4_err *err);
 
 #endif

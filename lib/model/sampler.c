@@ -22,7 +22,7 @@ ch4_sampler_config ch4_sampler_config_make(int steps, double shift, double guida
     if (guidance != 1.0) {
         c.n_branches = 2;
         c.branch[0].image = false;
-        c.branch[1] = (ch4_branch){true, true};
+        c.branch[1] = (ch4_guidance_branch){true, true};
         c.scale[0] = guidance;
     }
     return c;
@@ -135,7 +135,7 @@ static void guide(ch4_sampler *s)
     }
 }
 
-ch4_status ch4_sampler_step(ch4_sampler *s, const ch4_probe *probe, int probe_branch, ch4_err *err)
+ch4_status ch4_sampler_step(ch4_sampler *s, const ch4_probe *const *probe, ch4_err *err)
 {
     if (s->step >= s->config.steps)
         return ch4_err_set(err, CH4_EINVAL, "sampler: all %d steps are done", s->config.steps);
@@ -143,7 +143,7 @@ ch4_status ch4_sampler_step(ch4_sampler *s, const ch4_probe *probe, int probe_br
         for (int64_t f = 0; f < s->T; f++)
             s->frame_time[f] = s->mask[f] && s->config.branch[b].latent ? 0.0f : s->times[s->step];
         const ch4_denoiser_in in = {.x = s->x, .time = s->frame_time, .framestep = s->framestep, .use_context = s->config.branch[b].image};
-        ch4_status st = ch4_denoiser_forward(s->den, s->velocity[b], &in, b == probe_branch ? probe : NULL, err);
+        ch4_status st = ch4_denoiser_forward(s->den, s->velocity[b], &in, probe ? probe[b] : NULL, err);
         if (st)
             return ch4_err_wrap(err, st, "step %d, branch %d", s->step, b);
     }

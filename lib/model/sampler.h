@@ -13,16 +13,16 @@
 
 enum { CH4_MAX_BRANCHES = 4 };
 
-typedef struct ch4_branch {
+typedef struct ch4_guidance_branch {
     bool image, latent; /* keep */
-} ch4_branch;
+} ch4_guidance_branch;
 
 typedef struct ch4_sampler_config {
     int steps;
     double shift;
     int train_steps;
     int n_branches;
-    ch4_branch branch[CH4_MAX_BRANCHES];
+    ch4_guidance_branch branch[CH4_MAX_BRANCHES];
     double scale[CH4_MAX_BRANCHES - 1]; /* n_branches - 1 of them */
 } ch4_sampler_config;
 
@@ -44,8 +44,8 @@ typedef struct ch4_sampler ch4_sampler;
 ch4_status ch4_sampler_create(ch4_sampler **out, ch4_denoiser *den, const ch4_sampler_config *config, const ch4_sampler_in *in, ch4_err *err);
 void       ch4_sampler_destroy(ch4_sampler **s);
 
-/* One step. probe, if not NULL, reads along in branch `probe_branch` of this step. CH4_EINVAL after the last step. */
-ch4_status ch4_sampler_step(ch4_sampler *s, const ch4_probe *probe, int probe_branch, ch4_err *err);
+/* One step. probe, if not NULL, has one entry per branch, each NULL or reading along in that branch. CH4_EINVAL after the last step. */
+ch4_status ch4_sampler_step(ch4_sampler *s, const ch4_probe *const *probe, ch4_err *err);
 
 int          ch4_sampler_steps_done(const ch4_sampler *s);
 const float *ch4_sampler_latents(const ch4_sampler *s);             /* [T,N,d] now */

@@ -35,9 +35,10 @@ const ch4_vae_config *ch4_vae_get_config(const ch4_vae *vae);
 
 /* --- encoder --------------------------------------------------------------------------------------------------------------- */
 
-/* Chooses the N points whose tokens will stand for the shape: 4N of the P points at random (seeded; with repeats only if P < 4N), then
- * farthest point sampling in double from the first of them; ties go to the first. surface [P,6]; index [N] into it. N >= 1, P >= 1. */
-ch4_status ch4_vae_pick_queries(int64_t *index, const float *surface, int64_t P, int64_t N, uint64_t seed, ch4_err *err);
+/* Chooses the N points whose tokens will stand for the shape: factor * N of the P points at random (seeded; with repeats only if there are
+ * fewer), then farthest point sampling in double from the first of them; ties go to the first. The published model uses factor 4; factor 0
+ * takes all points. surface [P,6]; index [N] into it. N >= 1, P >= 1. */
+ch4_status ch4_vae_pick_queries(int64_t *index, const float *surface, int64_t P, int64_t N, int64_t factor, uint64_t seed, ch4_err *err);
 
 /* Farthest point sampling alone: index[n] are positions in points [P, stride], the first is 0. Squared distances in double. n <= P. */
 ch4_status ch4_vae_farthest(int64_t *index, int64_t n, const float *points, int64_t stride, int64_t P, ch4_err *err);

@@ -6,7 +6,7 @@
 #include "base/size.h"
 #include "model/vae.h"
 
-enum { PRESELECT = 4, STREAM_PRESELECT = 0x76616571 }; /* factor; stream of the random numbers */
+enum { STREAM_PRESELECT = 0x76616571 }; /* of the random numbers */
 
 ch4_status ch4_vae_farthest(int64_t *index, int64_t n, const float *points, int64_t stride, int64_t P, ch4_err *err)
 {
@@ -35,11 +35,11 @@ ch4_status ch4_vae_farthest(int64_t *index, int64_t n, const float *points, int6
     return CH4_OK;
 }
 
-ch4_status ch4_vae_pick_queries(int64_t *index, const float *surface, int64_t P, int64_t N, uint64_t seed, ch4_err *err)
+ch4_status ch4_vae_pick_queries(int64_t *index, const float *surface, int64_t P, int64_t N, int64_t factor, uint64_t seed, ch4_err *err)
 {
-    if (N < 1 || P < 1)
+    if (N < 1 || P < 1 || factor < 0)
         return ch4_err_set(err, CH4_EINVAL, "vae: %" PRId64 " tokens from %" PRId64 " points", N, P);
-    int64_t want = PRESELECT * N, *pick = NULL;
+    int64_t want = factor ? factor * N : ch4_max_i64(P, N), *pick = NULL;
     float *points = NULL;
     ch4_rng rng = ch4_rng_at(seed, STREAM_PRESELECT);
     ch4_status st = ch4_calloc(&pick, (size_t)ch4_max_i64(P, want), sizeof *pick, "vae queries", err);

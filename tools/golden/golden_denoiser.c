@@ -86,7 +86,7 @@ static ch4_status on_event(void *ctx, ch4_nn *nn, const ch4_probe_event *e, ch4_
     default: return CH4_OK;
     }
     if (!st && r->capture[e->layer]) {
-        const ch4_probe *p = ch4_capture_probe(r->capture[e->layer]);
+        const ch4_probe *p = ch4_capture_probe(r->capture[e->layer], true, true);
         st = p->fn(p->ctx, nn, e, err);
     }
     return st;
@@ -105,7 +105,7 @@ static ch4_status read_capture(recorder *r, int layer, float *out, int64_t T, in
     float *raw;
     ch4_status st = ch4_golden_alloc(r->c, &raw, (size_t)(T * N * N), sizeof *raw, err);
     if (!st)
-        st = ch4_capture_read(r->capture[layer], raw, NULL, err);
+        st = ch4_capture_read(r->capture[layer], raw, NULL, NULL, err);
     for (int64_t f = 0; !st && f < T; f++)
         for (int64_t t = 0; t < N; t++)
             memcpy(out + (t * T + f) * N, raw + (f * N + t) * N, (size_t)N * sizeof *out);
@@ -246,7 +246,7 @@ static ch4_status sample_config(ch4_golden_case *c, ch4_sampler_config *out, ch4
     out->n_branches = (int)n;
     for (size_t i = 0; i < n; i++) {
         const json_t *b = json_array_get(branches, i);
-        out->branch[i] = (ch4_branch){json_integer_value(json_array_get(b, 0)) != 0, json_integer_value(json_array_get(b, 1)) != 0};
+        out->branch[i] = (ch4_guidance_branch){json_integer_value(json_array_get(b, 0)) != 0, json_integer_value(json_array_get(b, 1)) != 0};
         if (i + 1 < n)
             out->scale[i] = json_number_value(json_array_get(scales, i));
     }
@@ -300,8 +300,10 @@ static ch4_status run_steps(ch4_golden_case *c, ch4_nn *nn, ch4_sampler *s, cons
         bool recorded = ch4_golden_has(c, "out.self_attn_anchor_notime.%d", k);
         for (int i = 0; !st && recorded && i < L; i++)
             st = start_capture(&r, nn, config, i, in->T, in->N, in->S, err);
+        const ch4_probe probe = {on_event, &r}, *in_branch[CH4_MAX_BRANCHES] = {NULL};
+        in_branch[sample->n_branches - 1] = &probe;
         if (!st)
-            st = ch4_sampler_step(s, &(ch4_probe){on_event, &r}, sample->n_branches - 1, err);
+            st = ch4_sampler_step(s, in_branch, err);
         if (!st)
             check_step(c, s, "", sample->n_branches, in->T * in->N * config->in_channels);
         for (int i = 0; !st && recorded && i < L; i++)
@@ -395,7 +397,7 @@ static ch4_status dit_sample(ch4_golden_case *c, ch4_denoiser *den, ch4_err *err
         sigmas[i + 1] = sigmas[i] - ch4_sampler_distances(s)[i];
     ch4_golden_check_f32(c, sigmas, config.steps + 1, "sample.sigmas");
     for (int k = 0; !st && k < config.steps; k++) {
-        st = ch4_sampler_step(s, NULL, 0, err);
+        st = ch4_sampler_step(s, NULL, err);
         if (!st)
             check_step(c, s, "sample.", config.n_branches, ch4_tensor_count(&noise));
     }
