@@ -147,6 +147,11 @@ const ch4_identity *ch4_bus_me(const ch4_bus *bus)
     return &bus->me;
 }
 
+const char *ch4_bus_get_folder(const ch4_bus *bus)
+{
+    return bus->folder;
+}
+
 /* --- sockets ----------------------------------------------------------------------------------------------------------- */
 
 static ch4_status sock_open(ch4_sock **out, ch4_bus *bus, const char *endpoint, bool router, ch4_err *err)

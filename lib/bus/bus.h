@@ -26,6 +26,7 @@ ch4_status ch4_bus_create(ch4_bus **out, const char *run_dir, const ch4_identity
 void       ch4_bus_destroy(ch4_bus **bus); /* all sockets must be closed */
 
 const ch4_identity *ch4_bus_me(const ch4_bus *bus);
+const char         *ch4_bus_get_folder(const ch4_bus *bus); /* where the sockets are; for other small files that live as long as the run */
 
 /* A new incarnation number, from the clock and the process id; not 0. */
 uint64_t ch4_bus_incarnation(void);

@@ -94,3 +94,25 @@ ch4_status ch4_rundir_open_log(int *out_fd, const char *run_dir, ch4_err *err)
     *out_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     return *out_fd < 0 ? ch4_err_set_errno(err, errno, "%s", path) : CH4_OK;
 }
+
+void ch4_work_write(const char *folder, const char *stage, const char *clip, int64_t index)
+{
+    char path[PATH_MAX], line[192];
+    if (snprintf(path, sizeof path, "%s/%s.work", folder, stage) >= PATH_MAX) return;
+    int n = snprintf(line, sizeof line, "%.127s %" PRId64 "\n", *clip ? clip : "-", index);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0) return;
+    if (write(fd, line, (size_t)n) != n) unlink(path);
+    close(fd);
+}
+
+void ch4_work_read(const char *folder, const char *stage, char clip[128], int64_t *index)
+{
+    char path[PATH_MAX];
+    clip[0] = 0, *index = -1;
+    if (snprintf(path, sizeof path, "%s/%s.work", folder, stage) >= PATH_MAX) return;
+    FILE *f = fopen(path, "re");
+    if (!f) return;
+    if (fscanf(f, "%127s %" SCNd64, clip, index) != 2 || !strcmp(clip, "-")) clip[0] = 0, *index = -1;
+    fclose(f);
+}

@@ -26,6 +26,12 @@ ch4_status ch4_epoch_take(ch4_epoch *out, const char *run_dir, const char *run_i
 /* Holds OUT/lock until the descriptor is closed or the process dies. CH4_EEXIST: a live process has it (its id is in the text). */
 ch4_status ch4_rundir_lock(int *out_fd, const char *run_dir, ch4_err *err);
 
+/* What a stage has in work, in the file <stage>.work of the bus folder: written before the work begins, so that it outlives a process that dies of
+ * it before any message is out. Best effort: a file that cannot be written or read says that nothing is in work. clip has room for 128
+ * bytes; "" = nothing, index -1 = the clip as a whole. */
+void ch4_work_write(const char *folder, const char *stage, const char *clip, int64_t index);
+void ch4_work_read(const char *folder, const char *stage, char clip[128], int64_t *index);
+
 /* Opens OUT/run.log for appending whole lines. */
 ch4_status ch4_rundir_open_log(int *out_fd, const char *run_dir, ch4_err *err);
 

@@ -7,6 +7,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "stage/rundir.h"
 #include "stage/stage_impl.h"
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, GO_ON = -1 };
@@ -144,6 +145,7 @@ static outcome take_result(ch4_frame *f)
     ch4_task t;
     ch4_err err = {0};
     if (!ch4_frame_take_result(f, &t)) return GO_ON;
+    if (t.kind == CH4_TASK_WINDOW || t.kind == CH4_TASK_CLIP) ch4_work_write(ch4_bus_get_folder(f->bus), f->def->name, "", -1);
     ch4_status status = CH4_OK;
     switch (t.kind) {
     case CH4_TASK_OPEN:
@@ -284,6 +286,7 @@ static void give_window(ch4_frame *f, const ch4_flow_clip *c, ch4_flow_window *w
         t.from.bytes = m->parts[i]->bytes;
     }
     ch4_flow_start(&f->flow, w);
+    ch4_work_write(ch4_bus_get_folder(f->bus), f->def->name, t.clip, t.index);
     ch4_frame_give(f, &t);
     f->beat_now = true;
 }
@@ -319,6 +322,7 @@ static void give_work(ch4_frame *f)
     snprintf(t.input, sizeof t.input, "%s", c->input);
     c->job_running = true;
     f->n_emitted = 0;
+    ch4_work_write(ch4_bus_get_folder(f->bus), f->def->name, t.clip, t.index);
     ch4_frame_give(f, &t);
     f->beat_now = true;
 }
