@@ -19,11 +19,11 @@ static const ch4_opt options[] = {
     O(decode.slide, "15", 1, 64, NULL, "new frames of each further window, at most decode.window"),
     O(decode.foreground, "auto", 0, 0, CH4_FOREGROUND_CHOICES,
       "where the object's mask comes from: auto takes alpha, else the mask, else keys a uniform background"),
-    O(decode.mask, "", 0, 0, NULL, "video or folder of PNG with the object white, one image per frame of the clip"),
+    O(decode.mask, "", 0, 0, NULL, "video or folder of pictures with the object white, one per frame of the clip"),
     O(decode.key_tolerance, "24", 1, 255, NULL, "keying: colour distance from the background that counts as object, 8-bit units"),
     O(decode.key_border, "0.9", 0.5, 1, NULL, "keying: share of border pixels that must agree with the background colour"),
     O(decode.padding, "0.1", 0, 1, NULL, "padding of the crop as a share of its longer side"),
-    O(decode.min_foreground, "0.01", 0, 0.5, NULL, "smallest share of object pixels and of background pixels in a valid frame"),
+    O(decode.min_foreground, "0.01", 0, 0.5, NULL, "alpha is used if at least this share of the first frame's pixels is transparent"),
     O(decode.image_fps, "24", 0.01, 1000, NULL, "frames per second given to a folder of images"),
 
     O(mesh.path, "", 0, 0, NULL, "GLB or OBJ of the object at the anchor frame, \"\" = made from the image"),
