@@ -17,6 +17,7 @@ static const ch4_opt fields[] = {
     O(networks.image_to_3d, "denoiser", 0, 0, "denoiser|triposg", "what makes the anchor from an image: the denoiser with one frame, or its own transformer"),
     O(noise, "independent", 0, 0, "independent|shared|matched",
       "noise of the frames: each its own, one set for all, or one set assigned to the anchor's tokens"),
+    O(noise_anchor, "0", 0, 0.95, NULL, "how far matched noise is pulled to the anchor's tokens"),
     O(steps, "30", 1, 1000, NULL, "denoising steps of a window"),
     O(shift, "3", 1e-3, 100, NULL, "shift of the time schedule"),
     O(guidance, "7.5", 0, 100, NULL, "scale of the classifier-free guidance, 0 or 1 = one branch only"),

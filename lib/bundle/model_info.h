@@ -19,6 +19,7 @@ typedef struct ch4_model_info {
         ch4_model_image3d image_to_3d;
     } networks; /* paths are relative to the model's folder */
     ch4_model_noise noise;
+    double noise_anchor; /* after matching: noise = P anchor + sqrt(1 - P^2) noise, the same for all open frames */
     int64_t steps;
     double shift, guidance;
     struct { int64_t steps; double shift, guidance; } anchor; /* image-to-3D; 0 = as above */
