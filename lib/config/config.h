@@ -35,8 +35,8 @@ typedef enum ch4_row_norm { CH4_ROW_NORM_MODEL, CH4_ROW_NORM_RAW, CH4_ROW_NORM_H
 #define CH4_ROW_NORM_CHOICES "model|raw|head|mean"
 
 /* How candidate rows enter Eq. 3: as they are, scaled to unit length, or divided by the column sums over the candidates. */
-typedef enum ch4_endpoint { CH4_ENDPOINT_PLAIN, CH4_ENDPOINT_UNIT, CH4_ENDPOINT_COLUMN } ch4_endpoint;
-#define CH4_ENDPOINT_CHOICES "plain|unit|column"
+typedef enum ch4_endpoint { CH4_ENDPOINT_MODEL, CH4_ENDPOINT_PLAIN, CH4_ENDPOINT_UNIT, CH4_ENDPOINT_COLUMN } ch4_endpoint;
+#define CH4_ENDPOINT_CHOICES "model|plain|unit|column"
 
 typedef enum ch4_temperature_mode { CH4_TEMPERATURE_RELATIVE, CH4_TEMPERATURE_ABSOLUTE } ch4_temperature_mode;
 #define CH4_TEMPERATURE_CHOICES "relative|absolute"
@@ -92,7 +92,9 @@ typedef struct ch4_config {
         double power;
     } attention;
     struct {
-        int64_t resolution, anchor_resolution, candidates, candidates_min, topk;
+        int64_t resolution, anchor_resolution;
+        double band;
+        int64_t candidates, candidates_min, topk;
         ch4_temperature_mode temperature_mode;
         double temperature;
         ch4_endpoint endpoint;

@@ -231,7 +231,7 @@ static void help_names_every_option(void **state)
     ch4_schema_help(&ch4_config_schema, "chain.", f);
     fclose(f);
     assert_non_null(strstr(text, "chain.topk"));
-    assert_non_null(strstr(text, "allowed 1..4096"));
+    assert_non_null(strstr(text, "allowed 0..4096"));
     assert_null(strstr(text, "decode."));
     free(text);
 }

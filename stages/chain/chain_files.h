@@ -1,0 +1,33 @@
+/* What the chain stage reads from and writes to a run directory. Datasets and attributes: docs/run-files.md. */
+#ifndef CH4_CHAIN_FILES_H
+#define CH4_CHAIN_FILES_H
+
+#include "mesh/mesh.h"
+#include "stages/chain/chain_window.h"
+#include "store/attention.h"
+
+/* One window's wNNNN.denoise.h5. Free with ch4_chain_denoised_fini. */
+typedef struct ch4_chain_denoised {
+    int64_t T, N, D, grid;
+    const float *latents;    /* [T,N,D], finite */
+    const uint16_t *patch;   /* float16 [T,N,grid*grid], finite and >= 0 */
+    ch4_attention attention;
+    ch4_mesh given;          /* the mesh given for the clip; no vertices if none was */
+    ch4_buf owned[2];
+} ch4_chain_denoised;
+
+/* CH4_EFORMAT names the file and what does not agree. */
+ch4_status ch4_chain_read_denoised(ch4_chain_denoised *out, const char *path, ch4_err *err);
+void       ch4_chain_denoised_fini(ch4_chain_denoised *in);
+
+/* From a wNNNN.decode.h5: side of the square frames in pixels, and the clip's frame in each slot ([*T], the caller's to free()). */
+ch4_status ch4_chain_read_decoded(int64_t *side, int64_t **frame, int64_t *T, const char *path, ch4_err *err);
+
+/* The anchor that an earlier window hands over: its faces and landmarks (wNNNN.chain.h5) with the vertices of `slot` (wNNNN.animate.h5). */
+ch4_status ch4_chain_read_handover(ch4_mesh *mesh, int32_t **landmark, int64_t *K, const char *chain_path, const char *animate_path,
+                                   int64_t slot, ch4_err *err);
+
+/* Datasets of wNNNN.chain.h5. */
+ch4_status ch4_chain_write(ch4_store_writer *writer, const ch4_chain_in *in, const ch4_chain_out *out, ch4_err *err);
+
+#endif
