@@ -5,25 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/lanes.h"
 #include "base/size.h"
 #include "mesh/vec_impl.h"
 
-enum { LANES = 4, BLOCK = 16 * LANES };
-
-typedef double lanes __attribute__((vector_size(LANES * sizeof(double)), may_alias, aligned(8)));
-typedef int64_t mask __attribute__((vector_size(LANES * sizeof(int64_t))));
-
-static inline lanes select_lanes(mask m, lanes a, lanes b)
-{
-    return (lanes)(((mask)a & m) | ((mask)b & ~m));
-}
+enum { BLOCK = 16 * CH4_LANES };
 
 /* Coordinates by axis, padded to whole blocks with points of gain 0; scores are compared as squares, which keeps their order. */
 typedef struct cloud {
     int64_t n, n_block;
     double *x, *y, *z;
     double *gain2, *nearest; /* squared gain, squared distance to the picked points */
-    double *block_max;       /* largest nearest * gain2 of each block */
     double *memory;
 } cloud;
 
@@ -31,7 +23,7 @@ static ch4_status cloud_init(cloud *c, const float *point, int64_t n, const doub
 {
     int64_t n_block = (n + BLOCK - 1) / BLOCK, room = n_block * BLOCK;
     *c = (cloud){.n = n, .n_block = n_block};
-    ch4_status st = ch4_calloc(&c->memory, (size_t)(5 * room + n_block), sizeof *c->memory, "farthest point sampling", err);
+    ch4_status st = ch4_calloc(&c->memory, 5 * (size_t)room, sizeof *c->memory, "farthest point sampling", err);
     if (st != CH4_OK)
         return st;
     c->x = c->memory;
@@ -39,7 +31,6 @@ static ch4_status cloud_init(cloud *c, const float *point, int64_t n, const doub
     c->z = c->y + room;
     c->gain2 = c->z + room;
     c->nearest = c->gain2 + room;
-    c->block_max = c->nearest + room;
     for (int64_t i = 0; i < n; i++) {
         c->x[i] = point[3 * i];
         c->y[i] = point[3 * i + 1];
@@ -54,19 +45,19 @@ static ch4_status cloud_init(cloud *c, const float *point, int64_t n, const doub
 static double update_block(cloud *c, int64_t block, const double at[3])
 {
     int64_t begin = block * BLOCK;
-    const lanes *x = (const lanes *)(c->x + begin), *y = (const lanes *)(c->y + begin), *z = (const lanes *)(c->z + begin);
-    const lanes *gain2 = (const lanes *)(c->gain2 + begin);
-    lanes *nearest = (lanes *)(c->nearest + begin), best = {0};
-    for (int i = 0; i < BLOCK / LANES; i++) {
-        lanes dx = x[i] - at[0], dy = y[i] - at[1], dz = z[i] - at[2];
-        lanes d2 = dx * dx + dy * dy + dz * dz;
-        d2 = select_lanes(d2 < nearest[i], d2, nearest[i]);
+    const ch4_lanes *x = (const ch4_lanes *)(c->x + begin), *y = (const ch4_lanes *)(c->y + begin), *z = (const ch4_lanes *)(c->z + begin);
+    const ch4_lanes *gain2 = (const ch4_lanes *)(c->gain2 + begin);
+    ch4_lanes *nearest = (ch4_lanes *)(c->nearest + begin), best = {0};
+    for (int i = 0; i < BLOCK / CH4_LANES; i++) {
+        ch4_lanes dx = x[i] - at[0], dy = y[i] - at[1], dz = z[i] - at[2];
+        ch4_lanes d2 = dx * dx + dy * dy + dz * dz;
+        d2 = ch4_lanes_select(d2 < nearest[i], d2, nearest[i]);
         nearest[i] = d2;
-        lanes score = d2 * gain2[i];
-        best = select_lanes(score > best, score, best);
+        ch4_lanes score = d2 * gain2[i];
+        best = ch4_lanes_select(score > best, score, best);
     }
     double top = best[0];
-    for (int i = 1; i < LANES; i++)
+    for (int i = 1; i < CH4_LANES; i++)
         top = best[i] > top ? best[i] : top;
     return top;
 }
