@@ -24,6 +24,9 @@
     X(meshes)                                                                                                          \
     X(fps)                                                                                                             \
     X(geodesic)                                                                                                        \
+    X(smoothing)                                                                                                       \
+    X(procrustes)                                                                                                      \
+    X(animate)                                                                                                         \
     X(chain)                                                                                                           \
     X(denoiser_forward)                                                                                                \
     X(denoiser_sample4)                                                                                                \
