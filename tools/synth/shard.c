@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/size.h"
+#include "model/image_processor.h"
 #include "stages/decode/crop.h"
 #include "tensor/safetensors.h"
 
@@ -25,33 +26,6 @@ static ch4_box union_box(const uint8_t *rgba, int size)
     for (int f = 0; f < F; f++)
         box = ch4_box_union(box, ch4_box_of_alpha(rgba + (int64_t)f * size * size * 4 + 3, size, size, 4, 4 * (int64_t)size, 0));
     return box;
-}
-
-static double bicubic(double x)
-{
-    x = fabs(x);
-    return x < 1 ? (1.5 * x - 2.5) * x * x + 1 : x < 2 ? ((-0.5 * x + 2.5) * x - 4) * x + 2 : 0;
-}
-
-/* One pass of Pillow's bicubic filter along rows, result transposed: src [rows,from,3] -> dst [to,rows,3]. */
-static void resize_rows(uint8_t *dst, const uint8_t *src, int rows, int from, int to)
-{
-    double scale = (double)from / to, filter = scale > 1 ? scale : 1, support = 2 * filter;
-    for (int i = 0; i < to; i++) {
-        double centre = (i + 0.5) * scale, w[512], sum = 0;
-        int lo = (int)(centre - support + 0.5), hi = (int)(centre + support + 0.5);
-        lo = lo < 0 ? 0 : lo, hi = hi > from ? from : hi;
-        for (int j = lo; j < hi; j++) sum += w[j - lo] = bicubic((j - centre + 0.5) / filter);
-        int32_t fixed[512];
-        for (int j = 0; j < hi - lo; j++) fixed[j] = (int32_t)lround(w[j] / sum * (1 << 22));
-        for (int r = 0; r < rows; r++)
-            for (int k = 0; k < 3; k++) {
-                int32_t v = 1 << 21;
-                for (int j = lo; j < hi; j++) v += src[((int64_t)r * from + j) * 3 + k] * fixed[j - lo];
-                v >>= 22;
-                dst[((int64_t)i * rows + r) * 3 + k] = (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
-            }
-    }
 }
 
 /* Mean surface position and covered share of each patch, from the samples of one frame. */
@@ -81,14 +55,13 @@ static ch4_status fill_pictures(shard *s, int64_t clip, const ch4_synth_mesh *me
     int size = s->options->size, room = size + size / 4;
     size_t pixels = (size_t)size * (size_t)size, samples = pixels * CH4_SYNTH_SUPERSAMPLE * CH4_SYNTH_SUPERSAMPLE;
     ch4_synth_sample *sample = NULL;
-    uint8_t *rgba = NULL, *rgb = NULL, *half = NULL;
+    uint8_t *rgba = NULL, *rgb = NULL;
     float *screen = NULL;
     ch4_synth_camera camera;
     ch4_synth_camera_init(&camera, size);
     ch4_status st = ch4_calloc(&sample, samples * F, sizeof(*sample), "samples", err);
     if (!st) st = ch4_calloc(&rgba, pixels * F, 4, "pictures", err);
     if (!st) st = ch4_calloc(&rgb, (size_t)room * (size_t)room, 3, "crop", err);
-    if (!st) st = ch4_calloc(&half, (size_t)room * I, 3, "crop", err);
     if (!st) st = ch4_calloc(&screen, (size_t)mesh->n_vert * 3, sizeof(float), "screen positions", err);
     if (st) goto out;
     for (int f = 0; f < F; f++) {
@@ -100,8 +73,8 @@ static ch4_status fill_pictures(shard *s, int64_t clip, const ch4_synth_mesh *me
     for (int f = 0; f < F; f++) {
         int64_t at = clip * F + f;
         ch4_crop_apply(rgb, NULL, rgba + (size_t)f * pixels * 4, size, size, box, c);
-        resize_rows(half, rgb, (int)c.h, (int)c.w, I);
-        resize_rows((uint8_t *)s->image.data + at * I * I * 3, half, I, (int)c.h, I);
+        st = ch4_image_resize((uint8_t *)s->image.data + at * I * I * 3, I, I, rgb, c.h, c.w, err);
+        if (st) goto out;
         fill_patches((uint16_t *)s->patch_xyz.data + at * P * P * 3, (uint16_t *)s->patch_cover.data + at * P * P,
                      sample + (size_t)f * samples, mesh, f, size, c);
     }
@@ -109,7 +82,6 @@ out:
     free(sample);
     free(rgba);
     free(rgb);
-    free(half);
     free(screen);
     return st;
 }
