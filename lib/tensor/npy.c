@@ -55,7 +55,8 @@ static const char *find_value(const char *text, const char *key)
     return *p == ':' ? p + 1 + strspn(p + 1, " ") : NULL;
 }
 
-static bool parse_header(ch4_tensor *view, const char *text)
+/* View without data and its bytes. */
+static bool parse_header(ch4_tensor *view, size_t *bytes, const char *text)
 {
     const char *descr = find_value(text, "'descr'"), *order = find_value(text, "'fortran_order'"), *p = find_value(text, "'shape'");
     int64_t shape[CH4_MAX_RANK];
@@ -74,6 +75,8 @@ static bool parse_header(ch4_tensor *view, const char *text)
         if (errno) return false;
         p = end;
     }
+    /* A view's strides are products of sizes: they are checked before there is a view. */
+    if (ch4_size_bytes(bytes, shape, rank, ch4_dtype_size((ch4_dtype)dtype), NULL)) return false;
     *view = ch4_tensor_view(NULL, (ch4_dtype)dtype, rank, shape);
     return true;
 }
@@ -90,7 +93,7 @@ static ch4_status read_all(FILE *f, ch4_buf *buf, ch4_tensor *view, const char *
     if (length > MAX_HEADER) return ch4_err_set(err, CH4_EFORMAT, "%s: npy header of %zu bytes", path, length);
     ch4_status st = ch4_calloc(&text, length + 1, 1, path, err);
     if (st) return st;
-    if (fread(text, 1, length, f) != length || !parse_header(view, text))
+    if (fread(text, 1, length, f) != length || !parse_header(view, &bytes, text))
         st = ch4_err_set(err, CH4_EFORMAT, "%s: unusable npy header (needs little-endian numbers in C order, at most %d dimensions)", path, CH4_MAX_RANK);
     free(text);
     if (st) return st;
@@ -98,8 +101,7 @@ static ch4_status read_all(FILE *f, ch4_buf *buf, ch4_tensor *view, const char *
     if (begin < 0 || fseek(f, 0, SEEK_END) != 0) return ch4_err_set_errno(err, errno, "%s", path);
     long end = ftell(f);
     if (end < 0 || fseek(f, begin, SEEK_SET) != 0) return ch4_err_set_errno(err, errno, "%s", path);
-    st = ch4_size_bytes(&bytes, view->shape, view->rank, ch4_dtype_size(view->dtype), NULL);
-    if (st || (uint64_t)bytes != (uint64_t)(end - begin)) return ch4_err_set(err, CH4_EFORMAT, "%s: %ld bytes of data do not fit the shape", path, end - begin);
+    if ((uint64_t)bytes != (uint64_t)(end - begin)) return ch4_err_set(err, CH4_EFORMAT, "%s: %ld bytes of data do not fit the shape", path, end - begin);
     st = ch4_buf_alloc(buf, bytes, err);
     if (st) return ch4_err_wrap(err, st, "%s", path);
     if (fread(buf->data, 1, bytes, f) != bytes) return ch4_err_set_errno(err, errno ? errno : EIO, "%s", path);
