@@ -116,7 +116,8 @@ static ch4_child_state act_restart(const scene *s)
     }
     double wait = BACKOFF_FIRST * (1 << (c->deaths < 10 ? c->deaths - 1 : 9));
     set_deadline(c, wait < BACKOFF_LAST ? wait : BACKOFF_LAST);
-    ch4_log_warn(s->log, "stage died, will be started again", CH4_STR("stage", c->name), CH4_STR("how", how), CH4_INT("deaths", c->deaths));
+    const ch4_kv kv[] = {CH4_STR("stage", c->name), CH4_STR("how", how), CH4_INT("deaths", c->deaths), {.type = CH4_KV_END}};
+    ch4_log_write(s->log, CH4_LOG_WARN, "stage died, will be started again", kv);
     return CH4_CHILD_DOWN;
 }
 
@@ -158,7 +159,9 @@ static ch4_child_state act_kill_stopping(const scene *s)
     return CH4_CHILD_TERM;
 }
 
-static ch4_child_state (*const actions[CH4_CHILD_N_STATES][CH4_CHILD_N_EVENTS])(const scene *) = {
+typedef ch4_child_state (*action_fn)(const scene *);
+
+static const action_fn actions[CH4_CHILD_N_STATES][CH4_CHILD_N_EVENTS] = {
     [CH4_CHILD_DOWN] = {
         [CH4_CHILD_ON_START] = act_start, [CH4_CHILD_ON_DEADLINE] = act_start,
         [CH4_CHILD_ON_END] = act_gone, [CH4_CHILD_ON_STOP] = act_gone,
@@ -189,11 +192,12 @@ static ch4_child_state (*const actions[CH4_CHILD_N_STATES][CH4_CHILD_N_EVENTS])(
 void ch4_child_feed(ch4_child *child, ch4_child_event event, const ch4_launcher *launcher, const ch4_child_command *command,
                     const ch4_child_limits *limits, const ch4_log *log)
 {
-    ch4_child_state (*action)(const scene *) = actions[child->state][event];
+    action_fn action = actions[child->state][event];
     if (!action) return; /* an empty place of the table: nothing to do */
     const scene s = {.child = child, .launcher = launcher, .command = command, .limits = limits, .log = log};
     ch4_child_state before = child->state;
     child->state = action(&s);
-    ch4_log_debug(log, "stage process", CH4_STR("stage", child->name), CH4_STR("event", ch4_child_event_name(event)),
-                  CH4_STR("from", ch4_child_state_name(before)), CH4_STR("to", ch4_child_state_name(child->state)), CH4_INT("pid", child->pid));
+    const ch4_kv kv[] = {CH4_STR("stage", child->name), CH4_STR("on", ch4_child_event_name(event)), CH4_STR("from", ch4_child_state_name(before)),
+                         CH4_STR("to", ch4_child_state_name(child->state)), CH4_INT("pid", child->pid), {.type = CH4_KV_END}};
+    ch4_log_write(log, CH4_LOG_DEBUG, "stage process", kv);
 }

@@ -35,14 +35,14 @@ static void become(const char *program, char *const argv[], int print_fd, pid_t 
 static ch4_status start(ch4_child *c, const char *program, char *const argv[], ch4_err *err)
 {
     int ready[2] = {-1, -1}, print[2] = {-1, -1};
-    char number[16], *args[CH4_CHILD_ARGS];
+    char number[16] = "", *args[CH4_CHILD_ARGS];
     if (access(program, X_OK)) return ch4_err_set_errno(err, errno, "%s", program);
     if (pipe2(ready, O_CLOEXEC) || pipe2(print, O_CLOEXEC)) {
         close_pair(ready);
         return ch4_err_set_errno(err, errno, "pipe");
     }
     int n = 0;
-    for (; argv[n] && n < CH4_CHILD_ARGS - 1; n++) args[n] = n > 0 && !strcmp(argv[n - 1], "--ready-fd") ? number : argv[n];
+    for (; n < CH4_CHILD_ARGS - 1 && argv[n]; n++) args[n] = n > 0 && !strcmp(argv[n - 1], "--ready-fd") ? number : argv[n];
     args[n] = NULL;
     snprintf(number, sizeof number, "%d", ready[1]);
     pid_t parent = getpid(), pid = fork();

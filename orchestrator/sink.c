@@ -43,7 +43,7 @@ static ch4_status read_first(joined *j, const ch4_sink_clip *clip, ch4_err *err)
 {
     ch4_store_reader *decode = NULL, *denoise = NULL, *chain = NULL;
     ch4_buf buf = {0};
-    ch4_tensor t;
+    ch4_tensor t = {0};
     const int64_t triangles[2] = {-1, 3};
     j->scale = 1;
     ch4_status status = open_window(&decode, clip, 0, "decode", err);
@@ -80,7 +80,7 @@ static ch4_status read_window(joined *j, const ch4_sink_clip *clip, int64_t w, c
 {
     ch4_store_reader *decode = NULL, *animate = NULL;
     ch4_buf index_buf = {0}, vert_buf = {0};
-    ch4_tensor index, vert;
+    ch4_tensor index = {0}, vert = {0};
     int64_t shape[3] = {-1, j->n_vertices, 3};
     ch4_status status = open_window(&decode, clip, w, "decode", err);
     if (!status) status = open_window(&animate, clip, w, "animate", err);
