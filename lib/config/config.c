@@ -43,7 +43,7 @@ static const ch4_opt options[] = {
     O(attention.store, "topk", 0, 0, CH4_ATTENTION_STORE_CHOICES, "keep the strongest entries of each row, or all"),
     O(attention.k, "64", 1, 4096, NULL, "entries kept of each row"),
     O(attention.layers, "[]", 0, 127, NULL, "layers that are read, [] = as the model says (paper: unstated)"),
-    O(attention.heads, "[]", 0, 127, NULL, "heads that are read in each of these layers, [] = as the model says"),
+    O(attention.heads, "[]", 0, 127, NULL, "head of the layer in the same place of attention.layers, [] = as the model says, or all heads of the layers given"),
     O(attention.steps, "[]", -1000, 999, NULL, "denoising steps that are read, -1 = the last, [] = as the model says"),
     O(attention.branch, "model", 0, 0, CH4_BRANCH_CHOICES, "guidance branch that is read"),
     O(attention.direction, "model", 0, 0, CH4_DIRECTION_CHOICES,

@@ -15,6 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <hdf5.h>
+
 #include "base/base.h"
 #include "store/attention.h"
 
@@ -309,6 +311,70 @@ static void random_hdf5_bytes_are_an_error(void **state)
     assert_non_null(strstr(err.msg, "HDF5"));
 }
 
+/* A whole and valid HDF5 file with everything in it that no run file has. */
+static void make_foreign_file(const char *path)
+{
+    hsize_t one[] = {4}, huge[] = {1ull << 40}, six[] = {1, 1, 1, 1, 1, 2}, chunk[] = {1 << 16};
+    hid_t f = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), g = H5Gcreate2(f, "/group", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t s1 = H5Screate_simple(1, one, NULL), sh = H5Screate_simple(1, huge, NULL), s6 = H5Screate_simple(6, six, NULL), sn = H5Screate(H5S_NULL);
+    hid_t chunked = H5Pcreate(H5P_DATASET_CREATE), external = H5Pcreate(H5P_DATASET_CREATE), nbit = H5Pcreate(H5P_DATASET_CREATE);
+    hid_t text = H5Tcopy(H5T_C_S1), scalar = H5Screate(H5S_SCALAR);
+    const char *word = "word";
+    int small = 3;
+    H5Tset_size(text, H5T_VARIABLE);
+    H5Pset_chunk(chunked, 1, chunk);
+    H5Pset_deflate(chunked, 1);
+    H5Pset_external(external, "/etc/hostname", 0, 16);
+    H5Pset_chunk(nbit, 1, one);
+    H5Pset_nbit(nbit);
+    const struct {
+        const char *name;
+        hid_t type, space, props;
+    } sets[] = {{"/huge", H5T_IEEE_F32LE, sh, chunked},     {"/external", H5T_IEEE_F32LE, s1, external}, {"/nbit", H5T_STD_I32LE, s1, nbit},
+                {"/big_endian", H5T_IEEE_F32BE, s1, H5P_DEFAULT}, {"/text", text, s1, H5P_DEFAULT},      {"/rank6", H5T_STD_U8LE, s6, H5P_DEFAULT},
+                {"/null", H5T_STD_U8LE, sn, H5P_DEFAULT},   {"/plain", H5T_STD_U8LE, s1, H5P_DEFAULT}};
+    for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {
+        hid_t d = H5Dcreate2(f, sets[i].name, sets[i].type, sets[i].space, H5P_DEFAULT, sets[i].props, H5P_DEFAULT);
+        assert_true(d >= 0);
+        H5Dclose(d);
+    }
+    H5Lcreate_soft("/plain", f, "/soft", H5P_DEFAULT, H5P_DEFAULT);
+    H5Lcreate_soft("/", f, "/loop", H5P_DEFAULT, H5P_DEFAULT);
+    H5Lcreate_external("/etc/passwd", "/x", f, "/elsewhere", H5P_DEFAULT, H5P_DEFAULT);
+    hid_t a = H5Acreate2(f, "text", text, scalar, H5P_DEFAULT, H5P_DEFAULT), b = H5Acreate2(f, "small", H5T_STD_I32LE, scalar, H5P_DEFAULT, H5P_DEFAULT);
+    H5Awrite(a, text, &word);
+    H5Awrite(b, H5T_NATIVE_INT, &small);
+    H5Aclose(a), H5Aclose(b), H5Gclose(g), H5Sclose(s1), H5Sclose(sh), H5Sclose(s6), H5Sclose(sn), H5Sclose(scalar);
+    H5Pclose(chunked), H5Pclose(external), H5Pclose(nbit), H5Tclose(text), H5Fclose(f);
+}
+
+static void foreign_content_is_refused_by_name(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        ch4_status status;
+    } cases[] = {{"/huge", CH4_EFORMAT}, {"/external", CH4_EFORMAT}, {"/nbit", CH4_EFORMAT}, {"/big_endian", CH4_EFORMAT}, {"/text", CH4_EFORMAT},
+                 {"/rank6", CH4_EFORMAT}, {"/null", CH4_EFORMAT}, {"/group", CH4_ENOENT}, {"/soft", CH4_ENOENT}, {"/loop/plain", CH4_ENOENT},
+                 {"/elsewhere", CH4_ENOENT}, {"/../plain", CH4_ENOENT}, {"plain", CH4_ENOENT}, {"/plain", CH4_OK}};
+    ch4_store_reader *r = NULL;
+    ch4_err err = {0};
+    ch4_tensor t;
+    char text[16];
+    int64_t i;
+    make_foreign_file(in_dir("raw"));
+    commit_raw(in_dir("a.h5"), in_dir("raw"));
+    assert_int_equal(ch4_store_open(&r, in_dir("a.h5"), &err), CH4_OK);
+    for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
+        ch4_status s = ch4_store_stat(r, cases[k].name, &t, &err);
+        if (s != cases[k].status)
+            fail_msg("%s: %s", cases[k].name, ch4_status_name(s));
+    }
+    assert_int_equal(ch4_store_get_text(r, "text", text, sizeof text, &err), CH4_EFORMAT);
+    assert_int_equal(ch4_store_get_int(r, "small", &i, &err), CH4_EFORMAT);
+    ch4_store_close(&r);
+}
+
 static void leftovers_are_swept(void **state)
 {
     (void)state;
@@ -488,6 +554,7 @@ int main(void)
         T(concurrent_commits_leave_one_file),
         T(damaged_files_are_refused),
         T(random_hdf5_bytes_are_an_error),
+        T(foreign_content_is_refused_by_name),
         T(leftovers_are_swept),
         T(a_full_disk_leaves_nothing_and_can_go_on),
         T(a_missing_folder_is_an_error),
