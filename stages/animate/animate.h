@@ -1,0 +1,17 @@
+/* The animate stage: wNNNN.chain.h5 to wNNNN.animate.h5 (docs/architecture.md). A window's landmarks are those of its own chain file, on
+ * its own anchor mesh: nothing is kept between windows. */
+#ifndef CH4_ANIMATE_H
+#define CH4_ANIMATE_H
+
+#include "stage/stage.h"
+
+/* For ch4_stage_def.process. Bad content of the chain file (a vertex that is not finite, an index outside) is CH4_EFORMAT with the file and
+ * the vertex, face or landmark. */
+ch4_status ch4_animate_process(ch4_stage *stage, void *state, const ch4_stage_window *window, ch4_err *err);
+
+/* The same for files: reads the chain file at input, writes the datasets of the animate file. */
+struct ch4_animate_options;
+ch4_status ch4_animate_file(struct ch4_store_writer *writer, const char *input, const struct ch4_animate_options *options, ch4_pool *pool,
+                            const ch4_log *log, ch4_err *err);
+
+#endif
