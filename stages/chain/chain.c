@@ -1,0 +1,233 @@
+#include "stages/chain/chain.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bundle/bundle.h"
+#include "config/config.h"
+#include "stages/chain/chain_files.h"
+
+typedef struct chain_state {
+    ch4_nn *nn;
+    ch4_bundle *bundle;
+    ch4_vae *vae; /* borrowed from the bundle */
+    ch4_chain_options options; /* all but the seed */
+} chain_state;
+
+/* --- options: the pipeline file over what the model says ----------------------------------------------------------------- */
+
+static ch4_map_reading reading_of(const ch4_config *c, const ch4_model_info *m)
+{
+    ch4_map_reading r = {.normalize = m->attention.normalize != CH4_MODEL_ROW_RAW, .power = m->attention.power, .sinkhorn = m->attention.sinkhorn};
+    if (c->attention.normalize != CH4_ROW_NORM_MODEL)
+        r.normalize = c->attention.normalize != CH4_ROW_NORM_RAW;
+    if (c->attention.power > 0)
+        r.power = c->attention.power;
+    if (c->attention.sinkhorn >= 0)
+        r.sinkhorn = c->attention.sinkhorn;
+    return r;
+}
+
+static ch4_match_rows rows_of(const ch4_config *c, const ch4_model_info *m)
+{
+    switch (c->chain.endpoint) {
+    case CH4_ENDPOINT_PLAIN: return CH4_MATCH_PLAIN;
+    case CH4_ENDPOINT_UNIT: return CH4_MATCH_UNIT;
+    case CH4_ENDPOINT_COLUMN: return CH4_MATCH_COLUMN;
+    case CH4_ENDPOINT_MODEL: break;
+    }
+    return m->chain.unit_norm ? CH4_MATCH_UNIT : CH4_MATCH_PLAIN;
+}
+
+static ch4_chain_options options_of(const ch4_config *c, const ch4_model_info *m)
+{
+    /* A temperature that the model gives is relative to the best score. */
+    ch4_blend blend = {true, m->chain.temperature};
+    if (c->chain.temperature > 0)
+        blend = (ch4_blend){c->chain.temperature_mode == CH4_TEMPERATURE_RELATIVE, c->chain.temperature};
+    return (ch4_chain_options){
+        .cells = c->chain.resolution,
+        .anchor_cells = c->chain.anchor_resolution,
+        .band = c->chain.band,
+        .inside = m->field.inside == CH4_MODEL_INSIDE_AUTO ? 0 : m->field.inside == CH4_MODEL_INSIDE_POSITIVE ? 1 : -1,
+        .most = c->chain.candidates,
+        .least = c->chain.candidates_min,
+        .floaters = c->mesh.floaters,
+        .max_faces = c->mesh.max_faces,
+        .landmarks = c->chain.landmarks,
+        .curvature_boost = c->chain.curvature_boost,
+        .reading = reading_of(c, m),
+        .rows = rows_of(c, m),
+        .k = c->chain.topk > 0 ? c->chain.topk : m->chain.topk,
+        .blend = blend,
+        .score_mass = c->chain.score == CH4_SCORE_MAX_MASS,
+        .patch_normalize = c->chain.patch_norm == CH4_PATCH_NORM,
+        .patch_temperature = c->chain.patch_temperature,
+        .patch_radius = c->chain.patch_radius,
+    };
+}
+
+ch4_status ch4_chain_open(ch4_stage *stage, void **state, ch4_err *err)
+{
+    const ch4_config *config = stage->config;
+    chain_state *s = NULL;
+    ch4_status status = ch4_calloc(&s, 1, sizeof *s, "chain", err);
+    if (status)
+        return status;
+    *state = s;
+    status = ch4_nn_open(&s->nn, config->run.device == CH4_CONFIG_REF ? "ref" : "cpu", ch4_pool_threads(stage->pool), err);
+    if (status == CH4_OK)
+        status = ch4_bundle_open(&s->bundle, config->run.model, s->nn, err);
+    if (status == CH4_OK)
+        status = ch4_bundle_get_vae_decoder(s->bundle, &s->vae, err);
+    if (status == CH4_OK)
+        s->options = options_of(config, ch4_bundle_get_info(s->bundle));
+    return status;
+}
+
+void ch4_chain_close(ch4_stage *stage, void *state)
+{
+    chain_state *s = state;
+    (void)stage;
+    ch4_bundle_close(&s->bundle);
+    ch4_nn_close(&s->nn);
+    free(s);
+}
+
+/* --- one window ------------------------------------------------------------------------------------------------------------ */
+
+/* What a window starts from. */
+typedef struct anchor {
+    ch4_mesh mesh;
+    int32_t *landmark;
+    int64_t K;
+} anchor;
+
+static void anchor_fini(anchor *a)
+{
+    ch4_mesh_fini(&a->mesh);
+    free(a->landmark);
+    a->landmark = NULL;
+}
+
+/* The nearest earlier window that holds frame number `frame`: its index and the slot there. */
+static ch4_status find_frame(int64_t *window, int64_t *slot, const ch4_stage_window *w, int64_t frame, ch4_err *err)
+{
+    for (int64_t i = w->index - 1; i >= 0; i--) {
+        char path[CH4_STAGE_PATH];
+        int64_t *frames = NULL, T = 0, side;
+        ch4_status status = ch4_stage_path(path, &w->clip, i, "decode", err);
+        if (status == CH4_OK)
+            status = ch4_chain_read_decoded(&side, &frames, &T, path, err);
+        if (status)
+            return status;
+        *window = i;
+        *slot = 0;
+        while (*slot < T && frames[*slot] != frame)
+            ++*slot;
+        free(frames);
+        if (*slot < T)
+            return CH4_OK;
+    }
+    return ch4_err_set(err, CH4_EFORMAT, "window %lld: its anchor frame %lld is in no earlier window", (long long)w->index, (long long)frame);
+}
+
+/* Before any costly work, as the frame of the stage wants it. */
+static ch4_status take_over(anchor *a, ch4_stage *stage, const ch4_stage_window *w, int64_t frame, ch4_err *err)
+{
+    char chain[CH4_STAGE_PATH], animate[CH4_STAGE_PATH];
+    int64_t from = 0, slot = 0;
+    ch4_status status = find_frame(&from, &slot, w, frame, err);
+    if (status == CH4_OK && !ch4_stage_has(stage, &w->clip, from, "animate"))
+        status = ch4_err_set(err, CH4_EAGAIN, "window %lld waits for the animated vertices of window %lld", (long long)w->index, (long long)from);
+    if (status == CH4_OK)
+        status = ch4_stage_path(chain, &w->clip, from, "chain", err);
+    if (status == CH4_OK)
+        status = ch4_stage_path(animate, &w->clip, from, "animate", err);
+    if (status == CH4_OK)
+        status = ch4_chain_read_handover(&a->mesh, &a->landmark, &a->K, chain, animate, slot, err);
+    return status;
+}
+
+/* The clip's first window: the given mesh, or one made from the anchor's latent. */
+static ch4_status start_clip(anchor *a, chain_state *s, ch4_chain_denoised *d, ch4_err *err)
+{
+    ch4_status status = CH4_OK;
+    if (d->given.n_vert > 0) {
+        a->mesh = d->given;
+        d->given = (ch4_mesh){0};
+    } else {
+        status = ch4_chain_make_anchor(&a->mesh, s->vae, d->latents + d->attention.anchor_slot * d->N * d->D, d->N, &s->options, err);
+    }
+    if (status == CH4_OK)
+        status = ch4_chain_landmarks(&a->landmark, &a->K, &a->mesh, &s->options, err);
+    return status;
+}
+
+static void map_of(const void *ctx, int64_t frame, float *out)
+{
+    ch4_attention_expand(ctx, frame, out);
+}
+
+static bool progress(void *ctx, int64_t done, int64_t total)
+{
+    ch4_stage_progress(ctx, done, total);
+    return !ch4_stage_canceled(ctx);
+}
+
+static ch4_status check_model(const chain_state *s, const ch4_chain_denoised *d, const ch4_stage_window *w, int64_t T, ch4_err *err)
+{
+    int64_t D = ch4_vae_get_config(s->vae)->latent_channels;
+    if (d->T != w->n_frames || d->T != T)
+        return ch4_err_set(err, CH4_EFORMAT, "%s: %lld frames, the window has %lld", w->input, (long long)d->T, (long long)w->n_frames);
+    if (d->D != D)
+        return ch4_err_set(err, CH4_EFORMAT, "%s: latents of %lld channels, the model has %lld", w->input, (long long)d->D, (long long)D);
+    return CH4_OK;
+}
+
+static ch4_status run_and_write(ch4_stage *stage, chain_state *s, const ch4_stage_window *w, const ch4_chain_denoised *d, const anchor *a,
+                                int64_t side, ch4_err *err)
+{
+    ch4_chain_out out = {0};
+    ch4_store_writer *writer = NULL;
+    ch4_chain_options options = s->options;
+    options.seed = (uint64_t)(stage->config->run.seed + w->index);
+    const ch4_chain_in in = {.nn = s->nn, .vae = s->vae, .pool = stage->pool, .T = d->T, .N = d->N, .grid = d->grid,
+                             .anchor = d->attention.anchor_slot, .side = (double)side, .latents = d->latents, .patch = d->patch,
+                             .frame_to_anchor = d->attention.frame_to_anchor, .map = map_of, .map_ctx = &d->attention, .mesh = &a->mesh,
+                             .landmark = a->landmark, .K = a->K, .progress = progress, .progress_ctx = stage};
+    ch4_status status = ch4_chain_run(&out, &in, &options, err);
+    if (status == CH4_OK)
+        status = ch4_store_create(&writer, w->output, err);
+    if (status == CH4_OK)
+        status = ch4_chain_write(writer, &in, &out, err);
+    if (status == CH4_OK)
+        status = ch4_stage_commit(stage, &writer, err);
+    ch4_store_discard(&writer);
+    ch4_chain_out_fini(&out);
+    return status;
+}
+
+ch4_status ch4_chain_process(ch4_stage *stage, void *state, const ch4_stage_window *window, ch4_err *err)
+{
+    chain_state *s = state;
+    ch4_chain_denoised d = {0};
+    anchor a = {0};
+    char decode[CH4_STAGE_PATH];
+    int64_t side = 0, *frames = NULL, T = 0;
+    ch4_status status = ch4_stage_path(decode, &window->clip, window->index, "decode", err);
+    if (status == CH4_OK)
+        status = ch4_chain_read_decoded(&side, &frames, &T, decode, err);
+    if (status == CH4_OK)
+        status = ch4_chain_read_denoised(&d, window->input, err);
+    if (status == CH4_OK)
+        status = check_model(s, &d, window, T, err);
+    if (status == CH4_OK)
+        status = window->index == 0 ? start_clip(&a, s, &d, err) : take_over(&a, stage, window, frames[d.attention.anchor_slot], err);
+    if (status == CH4_OK)
+        status = run_and_write(stage, s, window, &d, &a, side, err);
+    anchor_fini(&a);
+    ch4_chain_denoised_fini(&d);
+    free(frames);
+    return status;
+}
