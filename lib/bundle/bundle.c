@@ -72,6 +72,11 @@ const char *ch4_bundle_get_dir(const ch4_bundle *bundle)
     return bundle->dir;
 }
 
+ch4_nn *ch4_bundle_get_nn(const ch4_bundle *bundle)
+{
+    return bundle->nn;
+}
+
 static ch4_status get_denoiser(ch4_bundle *b, ch4_denoiser **slot, ch4_denoiser **out, ch4_denoiser_kind kind, const char *name, ch4_err *err)
 {
     char dir[PATH_LEN];

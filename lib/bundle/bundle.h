@@ -18,6 +18,7 @@ void       ch4_bundle_close(ch4_bundle **bundle);
 
 const ch4_model_info *ch4_bundle_get_info(const ch4_bundle *bundle);
 const char           *ch4_bundle_get_dir(const ch4_bundle *bundle);
+ch4_nn               *ch4_bundle_get_nn(const ch4_bundle *bundle);
 
 /* Borrowed networks; errors of their open functions. */
 ch4_status ch4_bundle_get_denoiser(ch4_bundle *bundle, ch4_denoiser **out, ch4_err *err);

@@ -1,0 +1,258 @@
+#include "stages/denoise/denoise.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mesh/mesh_io.h"
+#include "stages/denoise/denoise_files.h"
+
+typedef struct denoise {
+    ch4_nn *nn;
+    ch4_bundle *bundle;
+    ch4_denoise_plan plan;
+    int64_t N, d;
+    ch4_denoise_mesh mesh; /* no vertices: none was given */
+    char *last_clip;       /* the window that was done last, for the next one's known frames; NULL: none */
+    int64_t last_window;
+    ch4_denoise_done last;
+} denoise;
+
+/* One window while it is worked on. */
+typedef struct work {
+    ch4_denoise_frames frames;
+    float *context, *framestep, *known;
+    uint8_t *mask;
+    int64_t S, grid;
+    ch4_denoise_out out;
+} work;
+
+static ch4_status load_mesh(denoise *s, const ch4_config *config, ch4_err *err)
+{
+    ch4_asset asset;
+    ch4_status st = ch4_asset_load(&asset, config->mesh.path, err);
+    if (st)
+        return st;
+    s->mesh.mesh = asset.mesh;
+    asset.mesh = (ch4_mesh){0};
+    ch4_asset_fini(&asset);
+    st = ch4_denoise_place_mesh(&s->mesh, config->mesh.normalize, err);
+    return st ? ch4_err_wrap(err, st, "%s", config->mesh.path) : CH4_OK;
+}
+
+/* Everything that a window can need is opened before ready, so that a bad model or mesh ends the run at once. */
+static ch4_status open_networks(denoise *s, ch4_err *err)
+{
+    ch4_denoiser *den, *image;
+    ch4_image_encoder *enc;
+    ch4_image_processor processor;
+    ch4_vae *vae;
+    ch4_status st = ch4_bundle_get_denoiser(s->bundle, &den, err);
+    if (!st)
+        st = ch4_bundle_get_image_encoder(s->bundle, &enc, &processor, err);
+    if (!st && s->mesh.mesh.n_vert)
+        st = ch4_bundle_get_vae_encoder(s->bundle, &vae, err);
+    else if (!st)
+        st = ch4_bundle_get_image_to_3d(s->bundle, &image, err);
+    if (st)
+        return st;
+    s->N = ch4_denoiser_get_config(den)->num_tokens;
+    s->d = ch4_denoiser_get_config(den)->in_channels;
+    if (ch4_image_encoder_get_config(enc)->width != ch4_denoiser_get_config(den)->context_width)
+        return ch4_err_set(err, CH4_EFORMAT, "%s: the image encoder's width is not the denoiser's cross_attention_dim", ch4_bundle_get_dir(s->bundle));
+    return CH4_OK;
+}
+
+ch4_status ch4_denoise_open(ch4_stage *stage, void **state, ch4_err *err)
+{
+    const ch4_config *config = stage->config;
+    denoise *s = NULL;
+    if (!config->run.model[0])
+        return ch4_err_set(err, CH4_ECONFIG, "run.model: no model was given");
+    ch4_status st = ch4_calloc(&s, 1, sizeof *s, "denoise", err);
+    if (st)
+        return st;
+    *state = s;
+    st = ch4_nn_open(&s->nn, config->run.device == CH4_CONFIG_REF ? "ref" : "cpu", ch4_pool_threads(stage->pool), err);
+    if (!st)
+        st = ch4_bundle_open(&s->bundle, config->run.model, s->nn, err);
+    if (!st)
+        st = ch4_denoise_plan_make(&s->plan, config, ch4_bundle_get_info(s->bundle), err);
+    if (!st && config->mesh.path[0])
+        st = load_mesh(s, config, err);
+    return st ? st : open_networks(s, err);
+}
+
+static void forget(denoise *s)
+{
+    free(s->last_clip);
+    s->last_clip = NULL;
+    ch4_denoise_done_fini(&s->last);
+}
+
+void ch4_denoise_end_clip(ch4_stage *stage, void *state, const char *clip_name)
+{
+    (void)stage;
+    denoise *s = state;
+    if (s->last_clip && strcmp(s->last_clip, clip_name) == 0)
+        forget(s);
+}
+
+void ch4_denoise_close(ch4_stage *stage, void *state)
+{
+    (void)stage;
+    denoise *s = state;
+    forget(s);
+    ch4_mesh_fini(&s->mesh.mesh);
+    ch4_bundle_close(&s->bundle);
+    ch4_nn_close(&s->nn);
+    free(s);
+}
+
+/* --- known frames ---------------------------------------------------------------------------------------------------------------- */
+
+/* Makes window v of the clip the one that is remembered. CH4_EAGAIN while its file is not there. */
+static ch4_status remember(denoise *s, ch4_stage *stage, const ch4_stage_clip *clip, int64_t v, ch4_err *err)
+{
+    char path[CH4_STAGE_PATH];
+    if (s->last_clip && s->last_window == v && strcmp(s->last_clip, clip->name) == 0)
+        return CH4_OK;
+    forget(s);
+    if (!ch4_stage_has(stage, clip, v, "denoise"))
+        return ch4_err_set(err, CH4_EAGAIN, "window %" PRId64 " is not done yet", v);
+    ch4_status st = ch4_stage_path(path, clip, v, "denoise", err);
+    if (!st)
+        st = ch4_denoise_read_done(&s->last, path, err);
+    if (!st && (s->last.N != s->N || s->last.d != s->d))
+        st = ch4_err_set(err, CH4_EFORMAT, "%s: latents of another model", path);
+    if (!st) {
+        s->last_clip = strdup(clip->name);
+        s->last_window = v;
+        st = s->last_clip ? CH4_OK : ch4_err_set(err, CH4_ENOMEM, "denoise: out of memory");
+    }
+    return st;
+}
+
+/* Latents of the frames that earlier windows have; a frame that several of them hold has the same latent in all. */
+static ch4_status find_known(denoise *s, ch4_stage *stage, const ch4_stage_window *window, work *w, ch4_err *err)
+{
+    int64_t n = s->N * s->d, missing = 0;
+    for (int64_t f = 0; f < w->frames.T; f++)
+        missing += w->frames.known[f] != 0;
+    for (int64_t v = window->index - 1; v >= 0 && missing > 0; v--) {
+        ch4_status st = remember(s, stage, &window->clip, v, err);
+        if (st)
+            return st;
+        for (int64_t f = 0; f < w->frames.T; f++)
+            for (int64_t i = 0; w->frames.known[f] && !w->mask[f] && i < s->last.T; i++)
+                if (s->last.index[i] == w->frames.index[f]) {
+                    memcpy(w->known + f * n, s->last.latents + i * n, (size_t)n * sizeof *w->known);
+                    w->mask[f] = 1;
+                    missing--;
+                }
+    }
+    return missing ? ch4_err_set(err, CH4_EFORMAT, "%s: frames marked as known that no earlier window holds", window->input) : CH4_OK;
+}
+
+/* --- one window ------------------------------------------------------------------------------------------------------------------ */
+
+static ch4_status allocate(denoise *s, work *w, ch4_err *err)
+{
+    size_t T = (size_t)w->frames.T, N = (size_t)s->N, z = T * N * (size_t)s->d;
+    ch4_status st = ch4_calloc(&w->framestep, T, sizeof *w->framestep, "window", err);
+    if (!st)
+        st = ch4_calloc(&w->mask, T, 1, "window", err);
+    if (!st)
+        st = ch4_calloc(&w->known, z, sizeof *w->known, "latents", err);
+    if (!st)
+        st = ch4_calloc(&w->out.latents, z, sizeof *w->out.latents, "latents", err);
+    if (!st)
+        st = ch4_calloc(&w->out.attention, T * N * N, sizeof *w->out.attention, "attention", err);
+    if (!st)
+        st = ch4_calloc(&w->out.mass, T * N, sizeof *w->out.mass, "attention", err);
+    for (int64_t f = 0; !st && f < w->frames.T; f++)
+        w->framestep[f] = (float)w->frames.index[f];
+    return st;
+}
+
+static void release(work *w)
+{
+    ch4_denoise_frames_fini(&w->frames);
+    free(w->context);
+    free(w->framestep);
+    free(w->known);
+    free(w->mask);
+    free(w->out.latents);
+    free(w->out.attention);
+    free(w->out.mass);
+    free(w->out.patch);
+}
+
+static const ch4_denoise_mesh *mesh_of(const denoise *s)
+{
+    return s->mesh.mesh.n_vert ? &s->mesh : NULL;
+}
+
+/* Slot 0 of a window that no earlier one leads up to. */
+static ch4_status make_anchor(denoise *s, const ch4_stage_window *window, work *w, uint64_t seed, ch4_err *err)
+{
+    const ch4_denoise_mesh *m = window->index == 0 ? mesh_of(s) : NULL;
+    ch4_status st = m ? ch4_denoise_anchor_from_mesh(w->known, s->bundle, &s->plan, s->N, m->mesh.vert, m->mesh.face, m->mesh.n_face, seed, err)
+                      : ch4_denoise_anchor_from_image(w->known, s->bundle, &s->plan, s->N, w->context, w->S, w->framestep[0], seed, err);
+    w->mask[0] = 1;
+    return st;
+}
+
+static void on_step(void *ctx, int64_t done, int64_t total)
+{
+    ch4_stage_progress(ctx, done, total);
+}
+
+static bool on_canceled(void *ctx)
+{
+    return ch4_stage_canceled(ctx);
+}
+
+static ch4_status generate(denoise *s, ch4_stage *stage, const ch4_stage_window *window, work *w, ch4_err *err)
+{
+    uint64_t seed = s->plan.seed + (uint64_t)window->index;
+    ch4_status st = ch4_denoise_context(&w->context, &w->S, &w->grid, s->bundle, w->frames.rgb, w->frames.T, w->frames.side, err);
+    if (!st)
+        st = ch4_calloc(&w->out.patch, (size_t)(w->frames.T * s->N * (w->S - 1)), sizeof *w->out.patch, "patch attention", err);
+    if (!st && !w->mask[0])
+        st = make_anchor(s, window, w, seed, err);
+    const ch4_denoise_in in = {.T = w->frames.T, .N = s->N, .d = s->d, .S = w->S, .context = w->context, .framestep = w->framestep, .known = w->known,
+                               .mask = w->mask, .seed = seed, .on_step = on_step, .canceled = on_canceled, .ctx = stage};
+    return st ? st : ch4_denoise_window(&w->out, s->bundle, &s->plan, &in, err);
+}
+
+static ch4_status save(denoise *s, ch4_stage *stage, const ch4_stage_window *window, const work *w, ch4_err *err)
+{
+    ch4_store_writer *writer = NULL;
+    const ch4_denoise_result result = {.frames = &w->frames, .out = &w->out, .plan = &s->plan, .mesh = mesh_of(s), .N = s->N, .d = s->d, .grid = w->grid,
+                                       .pool = stage->pool};
+    ch4_status st = ch4_store_create(&writer, window->output, err);
+    if (!st)
+        st = ch4_denoise_write(writer, &result, err);
+    if (!st)
+        return ch4_stage_commit(stage, &writer, err);
+    ch4_store_discard(&writer);
+    return st;
+}
+
+ch4_status ch4_denoise_process(ch4_stage *stage, void *state, const ch4_stage_window *window, ch4_err *err)
+{
+    denoise *s = state;
+    work w = {0};
+    ch4_status st = ch4_denoise_read_frames(&w.frames, window->input, err);
+    if (!st)
+        st = allocate(s, &w, err);
+    if (!st)
+        st = find_known(s, stage, window, &w, err);
+    if (!st)
+        st = generate(s, stage, window, &w, err);
+    if (!st)
+        st = save(s, stage, window, &w, err);
+    release(&w);
+    return st;
+}

@@ -1,0 +1,46 @@
+/* The maths of one window over arrays: context of the frames, latent of the anchor, noise, sampling with attention read along.
+ * T frames, N tokens, d channels, S context rows, Cc context width. No files, no sockets. */
+#ifndef CH4_DENOISE_WINDOW_H
+#define CH4_DENOISE_WINDOW_H
+
+#include "bundle/bundle.h"
+#include "stages/denoise/denoise_plan.h"
+
+/* context [T,S,Cc] of square RGB frames u8 [T,side,side,3]; *context is the caller's to free. *grid: patches per side. CH4_EUNSUP for a
+ * crop that is not square. */
+ch4_status ch4_denoise_context(float **context, int64_t *S, int64_t *grid, ch4_bundle *bundle, const uint8_t *frames, int64_t T, int64_t side, ch4_err *err);
+
+/* Latent z [N,d] of the object in one frame from its context [S,Cc] alone (image-to-3D, nothing known). */
+ch4_status ch4_denoise_anchor_from_image(float *z, ch4_bundle *bundle, const ch4_denoise_plan *plan, int64_t N, const float *context, int64_t S, float framestep,
+                                         uint64_t seed, ch4_err *err);
+
+/* Latent z [N,d] of a mesh in the canonical cube: surface points with face normals, encoded, posterior mean. CH4_EFORMAT: no area. */
+ch4_status ch4_denoise_anchor_from_mesh(float *z, ch4_bundle *bundle, const ch4_denoise_plan *plan, int64_t N, const float *vert, const int32_t *face, int64_t n_face,
+                                        uint64_t seed, ch4_err *err);
+
+/* noise [T,N,d]: each frame its own, one set for all, or one set assigned to the tokens of anchor [N,d] and pulled towards them. */
+ch4_status ch4_denoise_noise(float *noise, const ch4_denoise_plan *plan, int64_t T, int64_t N, int64_t d, const float *anchor, uint64_t seed, ch4_err *err);
+
+typedef struct ch4_denoise_in {
+    int64_t T, N, d, S;
+    const float *context;   /* [T,S,Cc] */
+    const float *framestep; /* [T] */
+    const float *known;     /* [T,N,d], read where mask is 1 */
+    const uint8_t *mask;    /* [T]; slot 0, the anchor, is 1 */
+    uint64_t seed;
+    void (*on_step)(void *ctx, int64_t done, int64_t total); /* may be NULL */
+    bool (*canceled)(void *ctx);                             /* may be NULL */
+    void *ctx;
+} ch4_denoise_in;
+
+typedef struct ch4_denoise_out {
+    float *latents;   /* [T,N,d] */
+    float *attention; /* [T,N,N] mean over what the plan reads */
+    float *mass;      /* [T,N] */
+    float *patch;     /* [T,N,S-1] */
+} ch4_denoise_out;
+
+/* Generates the frames that are not known. Where all are known one forward pass at time 0 gives the attention. CH4_ECANCELED between steps. */
+ch4_status ch4_denoise_window(ch4_denoise_out *out, ch4_bundle *bundle, const ch4_denoise_plan *plan, const ch4_denoise_in *in, ch4_err *err);
+
+#endif

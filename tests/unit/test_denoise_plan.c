@@ -1,0 +1,142 @@
+/* The denoise stage's plan (pipeline file over model.yaml), noise and mesh placement. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/base.h"
+#include "stages/denoise/denoise_files.h"
+
+static const char model_text[] =
+    "noise: matched\nnoise_anchor: 0.6\nsteps: 4\nguidance: 1.0\n"
+    "attention:\n  layers: [3, 4, 3]\n  heads: [0, 2, 1]\n  direction: frame_to_anchor\n";
+
+/* Plan of the model above under the given assignments. */
+static ch4_status plan_with(ch4_denoise_plan *plan, const char *const *sets, int64_t n_sets, ch4_err *err)
+{
+    ch4_config config;
+    ch4_model_info info;
+    assert_int_equal(ch4_config_load(&config, NULL, sets, n_sets, NULL, err), CH4_OK);
+    assert_int_equal(ch4_schema_defaults(&ch4_model_info_schema, &info, err), CH4_OK);
+    assert_int_equal(ch4_schema_parse(&ch4_model_info_schema, &info, model_text, sizeof model_text - 1, "model.yaml", NULL, err), CH4_OK);
+    ch4_status st = ch4_denoise_plan_make(plan, &config, &info, err);
+    ch4_model_info_fini(&info);
+    ch4_config_fini(&config);
+    return st;
+}
+
+static void the_model_decides_by_default(void **state)
+{
+    (void)state;
+    ch4_denoise_plan p;
+    assert_int_equal(plan_with(&p, NULL, 0, NULL), CH4_OK);
+    assert_int_equal(p.window.n_branches, 1);
+    assert_int_equal(p.noise, CH4_MODEL_NOISE_MATCHED);
+    assert_int_equal(p.capture.direction, CH4_FRAME_TO_ANCHOR);
+    assert_int_equal(p.capture.n_layers, 2); /* pairs of one layer come together */
+    assert_int_equal(p.capture.layer[0].n_heads, 2);
+    assert_int_equal(p.capture.layer[0].head[1], 1);
+    assert_int_equal(p.capture.layer[1].head[0], 2);
+    for (int k = 0; k < 4; k++)
+        assert_int_equal(p.read_step[k], k == 3);
+}
+
+static void options_override_the_model(void **state)
+{
+    (void)state;
+    static const char *const sets[] = {"denoise.guidance=2", "denoise.steps=6", "denoise.noise=shared", "attention.layers=[1, 2]",
+                                       "attention.steps=[0, -1]", "attention.branch=mean", "attention.direction=anchor_to_frame", "attention.normalize=head"};
+    ch4_denoise_plan p;
+    assert_int_equal(plan_with(&p, sets, 8, NULL), CH4_OK);
+    assert_int_equal(p.window.n_branches, 2);
+    assert_int_equal(p.window.steps, 6);
+    assert_int_equal(p.noise, CH4_MODEL_NOISE_SHARED);
+    assert_int_equal(p.capture.direction, CH4_ANCHOR_TO_FRAME);
+    assert_int_equal(p.capture.n_layers, 2);
+    assert_int_equal(p.capture.layer[0].n_heads, 0); /* all heads */
+    assert_true(p.read_step[0] && p.read_step[5] && !p.read_step[4]);
+    assert_int_equal(p.capture.self_passes, 4);
+    assert_int_equal(p.capture.cross_passes, 2);
+    assert_true(p.capture.head_normalized);
+}
+
+static void impossible_readings_are_named(void **state)
+{
+    (void)state;
+    static const char *const branch[] = {"attention.branch=unconditional"}, *const step[] = {"attention.steps=[4]"};
+    ch4_denoise_plan p;
+    ch4_err err = {0};
+    assert_int_equal(plan_with(&p, branch, 1, &err), CH4_ECONFIG);
+    assert_non_null(strstr(err.msg, "attention.branch"));
+    assert_int_equal(plan_with(&p, step, 1, &err), CH4_ECONFIG);
+    assert_non_null(strstr(err.msg, "attention.steps"));
+}
+
+static void matched_noise_follows_the_anchor(void **state)
+{
+    (void)state;
+    enum { T = 3, N = 32, D = 4 };
+    float anchor[N * D], noise[T * N * D], again[T * N * D];
+    ch4_rng rng = ch4_rng_at(5, 5);
+    for (int i = 0; i < N * D; i++)
+        anchor[i] = (float)ch4_rng_normal(&rng);
+    ch4_denoise_plan p = {.noise = CH4_MODEL_NOISE_MATCHED, .noise_anchor = 0.6};
+    double distance[2] = {0}, power = 0;
+    for (int pull = 0; pull < 2; pull++) {
+        p.noise_anchor = pull ? 0.6 : 0;
+        assert_int_equal(ch4_denoise_noise(noise, &p, T, N, D, anchor, 9, NULL), CH4_OK);
+        assert_memory_equal(noise, noise + N * D, N * D * sizeof *noise); /* one set for all frames */
+        for (int i = 0; i < N * D; i++)
+            distance[pull] += (noise[i] - anchor[i]) * (noise[i] - anchor[i]);
+    }
+    assert_true(distance[1] < distance[0]);
+    for (int i = 0; i < N * D; i++) { /* taking the pull out again leaves the matched set, which a permutation made */
+        double e = (noise[i] - 0.6 * anchor[i]) / 0.8;
+        power += e * e;
+    }
+    assert_true(power / (N * D) > 0.6 && power / (N * D) < 1.5);
+    p.noise = CH4_MODEL_NOISE_INDEPENDENT;
+    assert_int_equal(ch4_denoise_noise(noise, &p, T, N, D, anchor, 9, NULL), CH4_OK);
+    assert_int_equal(ch4_denoise_noise(again, &p, T, N, D, anchor, 9, NULL), CH4_OK);
+    assert_memory_equal(noise, again, sizeof noise);
+    assert_true(memcmp(noise, noise + N * D, N * D * sizeof *noise) != 0);
+}
+
+static void meshes_are_placed(void **state)
+{
+    (void)state;
+    static const struct {
+        float corner;
+        ch4_mesh_normalize how;
+    } item[] = {{3.0f, CH4_MESH_NORMALIZE_AUTO}, {0.5f, CH4_MESH_NORMALIZE_AUTO}, {0.5f, CH4_MESH_NORMALIZE_ALWAYS}, {3.0f, CH4_MESH_NORMALIZE_NEVER}};
+    for (size_t i = 0; i < sizeof item / sizeof *item; i++) {
+        float vert[9] = {0, 0, 0, item[i].corner, 0, 0, 0, item[i].corner / 2, 0};
+        int32_t face[3] = {0, 1, 2};
+        ch4_denoise_mesh m = {.mesh = {vert, face, 3, 1}};
+        assert_int_equal(ch4_denoise_place_mesh(&m, item[i].how, NULL), CH4_OK);
+        bool moved = item[i].how == CH4_MESH_NORMALIZE_ALWAYS || (item[i].how == CH4_MESH_NORMALIZE_AUTO && item[i].corner > 1);
+        double scale = moved ? 2 / item[i].corner : 1;
+        assert_true(fabs(m.scale - scale) < 1e-6);
+        assert_true(fabs(vert[3] - (item[i].corner - m.center[0]) * m.scale) < 1e-6);
+        if (moved)
+            assert_true(fabs(vert[3] - 1) < 1e-6 && fabs(vert[0] + 1) < 1e-6);
+    }
+    float flat[3] = {0};
+    ch4_denoise_mesh none = {.mesh = {flat, NULL, 1, 0}};
+    ch4_err err = {0};
+    assert_int_equal(ch4_denoise_place_mesh(&none, CH4_MESH_NORMALIZE_AUTO, &err), CH4_EFORMAT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_model_decides_by_default),   cmocka_unit_test(options_override_the_model), cmocka_unit_test(impossible_readings_are_named),
+        cmocka_unit_test(matched_noise_follows_the_anchor), cmocka_unit_test(meshes_are_placed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
