@@ -60,7 +60,7 @@ static ch4_status check_file(const char *path, ch4_err *err)
     if (access(path, R_OK) != 0)
         return ch4_err_set(err, CH4_EFORMAT, "%s: cannot be read: %s", path, strerror(errno));
     if (sb.st_size == 0)
-        return ch4_err_set(err, CH4_EFORMAT, "%s: the file is empty", path);
+        return ch4_err_set(err, CH4_EFORMAT, "%s: the file is empty: give a video file or a folder of pictures", path);
     return CH4_OK;
 }
 
