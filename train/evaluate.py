@@ -118,7 +118,7 @@ class Evaluator:
             if k == self.steps - 1:
                 for b in blocks:
                     q, k = (x[0].float().view(-1, total, TOKENS + 1, x.shape[-1])[:, :, 1:] for x in b.s_attn.kept)
-                    taken.append((q @ k[:, :1].transpose(-1, -2)).softmax(-1).transpose(0, 1))
+                    taken.append((q @ k[:, :1].transpose(-1, -2)).float().softmax(-1).transpose(0, 1))
                     b.s_attn.keep, b.s_attn.kept = False, None
 
         with torch.autocast("cpu", torch.bfloat16):

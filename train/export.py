@@ -15,15 +15,17 @@ import checkpoint
 import tensorfile
 from networks import (AUTOENCODER_CONFIG, DENOISER_CONFIG, IMAGE_CONFIG, IMAGE_MEAN, IMAGE_STD, Autoencoder, Denoiser,
                       ImageEncoder)
+from sampling import ANCHOR_PULL
 
 MODEL_YAML = """\
 name: {name}
 networks:
   denoiser: {{path: denoiser}}
-  vae: {{path: vae}}
+  vae: {{path: vae, points: 768, preselect: 0}}
   image_encoder: {{path: image_encoder}}
   image_to_3d: denoiser      # the same weights: one frame, nothing known
-noise: matched               # one noise set for all frames of a window, assigned to the anchor's tokens
+noise: matched               # one noise set for all frames of a window, assigned to the anchor's tokens ...
+noise_anchor: {pull}            # ... and pulled towards them: p * token + sqrt(1 - p^2) * noise; 0 where no frame is known
 steps: 4
 shift: 3.0
 guidance: 1.0                # 1 = off
@@ -108,7 +110,7 @@ def main():
         crop_size=dict(height=64, width=64), do_rescale=True, rescale_factor=1 / 255, do_normalize=True,
         image_mean=list(IMAGE_MEAN), image_std=list(IMAGE_STD), do_convert_rgb=True))
     with open(os.path.join(args.out, "model.yaml"), "w") as f:
-        f.write(MODEL_YAML.format(name=args.name, note=args.note, seed=args.seed, digest=digest.hexdigest(),
+        f.write(MODEL_YAML.format(name=args.name, note=args.note, seed=args.seed, digest=digest.hexdigest(), pull=ANCHOR_PULL,
                                   supervised_layers=[3, 4], supervised_heads=[0, 0], **chain))
     total = sum(os.path.getsize(os.path.join(d, n)) for d, _, names in os.walk(args.out) for n in names)
     print(f"{args.out}: {total / 1e6:.1f} MB")

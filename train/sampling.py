@@ -1,6 +1,8 @@
-"""Flow schedule, matched noise and the sampling loop, as the C side runs them."""
+"""Flow schedule, anchored noise and the sampling loop, as the C side runs them."""
 import torch
 from scipy.optimize import linear_sum_assignment
+
+ANCHOR_PULL = 0.6
 
 
 def flow_times(steps, shift, train_steps=1000):
@@ -13,10 +15,16 @@ def flow_times(steps, shift, train_steps=1000):
     return times
 
 
-def match_noise(noise, tokens):
-    """Permutes each noise set [B,N,D] so that the summed squared distance to tokens [B,N,D] is least."""
+def match_noise(noise, tokens, pull=ANCHOR_PULL):
+    """Permutes each noise set [B,N,D] so that the summed squared distance to tokens [B,N,D] is least, then pulls it towards them.
+
+    Matching alone does not tell which token a noise vector belongs to: with 64 tokens in 16 dimensions only 0.42 of the tokens can be
+    found back. With the pull, pull * token + sqrt(1 - pull^2) * noise, it is 0.97. pull is a number or [B] (0 = matching alone).
+    """
     cost = torch.cdist(tokens.float(), noise.float()).square().numpy()
-    return torch.stack([n[torch.from_numpy(linear_sum_assignment(c)[1])] for n, c in zip(noise, cost)])
+    matched = torch.stack([n[torch.from_numpy(linear_sum_assignment(c)[1])] for n, c in zip(noise, cost)])
+    pull = torch.as_tensor(pull, dtype=torch.float32).reshape(-1, 1, 1)
+    return pull * tokens + (1 - pull.square()).sqrt() * matched
 
 
 def sample(denoiser, context, framestep, clean, mask, noise, steps=4, shift=3.0, watch=None):

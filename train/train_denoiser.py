@@ -1,7 +1,7 @@
 """Trains the temporal denoiser together with the image encoder on frozen, standardised latents.
 
-One noise set [N,D] per sample serves all frames, assigned to the tokens of one clean frame (the first frame if none is known). A part
-of the steps is plain flow matching at any time; the others use the four times of the four-step schedule, most of them from states that
+One noise set [N,D] per sample serves all frames, assigned to the tokens of one clean frame and pulled towards them (if no frame is
+known: assigned to the first frame's tokens, no pull). A part of the steps is plain flow matching at any time; the others use the four times of the four-step schedule, most of them from states that
 the network itself produced (no gradient through those), with the target (data - state) / time: what four-step sampling will meet.
 Weak alignment loss: head 0 of two layers should send a frame's token to the same token of the clean frame. Resumes from --out.
 
@@ -22,7 +22,7 @@ import checkpoint
 from clip_latents import ClipLatents
 from data import augment_images, creature_distance, field_target, gather_points
 from networks import AUTOENCODER_CONFIG, DENOISER_CONFIG, IMAGE_CONFIG, TOKENS, Autoencoder, Denoiser, ImageEncoder, normalise_images
-from sampling import flow_times, match_noise
+from sampling import ANCHOR_PULL, flow_times, match_noise
 from train_image import patch_loss, patch_targets
 
 ALIGNED_LAYERS, ALIGNED_HEAD = (3, 4), 0
@@ -63,7 +63,8 @@ class Batch:
         self.z = clips.latents(rows, frames)
         self.mask, self.anchor = choose_clean(size, count, args.unknown)
         target = self.z[torch.arange(size), self.anchor]
-        self.noise = match_noise(torch.randn(size, TOKENS, self.z.shape[-1]), target)[:, None].expand_as(self.z)
+        pull = ANCHOR_PULL * self.mask.amax(1)
+        self.noise = match_noise(torch.randn(size, TOKENS, self.z.shape[-1]), target, pull)[:, None].expand_as(self.z)
         self.images = augment_images(clips.stack("image", rows, frames))
         self.keep = (torch.rand(size) >= 0.1).float()
         self.open = 1 - self.mask
@@ -284,7 +285,7 @@ def main():
     parser.add_argument("--direct", type=float, default=0.6, help="share of own states that are reached in one step")
     parser.add_argument("--own-from", type=float, default=0.1, help="share of the time after which own states are used")
     parser.add_argument("--align", type=float, default=0.15, help="weight of the alignment loss")
-    parser.add_argument("--dense", type=float, default=0.5, help="weight of the patch position loss")
+    parser.add_argument("--dense", type=float, default=4, help="weight of the patch position loss")
     parser.add_argument("--field", type=float, default=0.5, help="weight of the decoded field loss")
     parser.add_argument("--field-from", type=float, default=0.3, help="share of the time after which it is used")
     parser.add_argument("--worker", type=int, default=0)
