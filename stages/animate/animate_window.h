@@ -8,7 +8,7 @@
 #include "base/err.h"
 #include "base/parallel.h"
 #include "mesh/graph.h"
-#include "stages/animate/tracks.h"
+#include "stages/animate/landmark_tracks.h"
 
 typedef struct ch4_animate_options {
     ch4_track_options tracks;

@@ -8,7 +8,7 @@
 #include "base/err.h"
 #include "base/parallel.h"
 #include "mesh/geodesic.h"
-#include "stages/animate/tracks.h"
+#include "stages/animate/landmark_tracks.h"
 
 typedef struct ch4_skinning {
     const float *vert;           /* [V,3] anchor mesh */

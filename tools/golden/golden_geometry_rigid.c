@@ -149,9 +149,9 @@ typedef struct animate_case {
 
 static ch4_status load_animate(ch4_golden_case *c, animate_case *x, ch4_err *err)
 {
-    ch4_tensor raw;
+    ch4_tensor raw = {0};
     ch4_animate_options *o = &x->opt;
-    int64_t n, a;
+    int64_t n = 0, a = 0;
     *o = ch4_animate_defaults();
     o->tracks.outlier_factor = ch4_golden_real_or(c, "rel", o->tracks.outlier_factor);
     o->tracks.outlier_absolute = ch4_golden_real_or(c, "abs_frac", o->tracks.outlier_absolute);

@@ -3,7 +3,7 @@
 #include <math.h>
 
 #include "golden_geometry.h"
-#include "stages/animate/tracks.h"
+#include "stages/animate/landmark_tracks.h"
 
 static ch4_status run_scores(ch4_golden_case *c, const char *in_name, const char *out_name, double *median, ch4_err *err)
 {

@@ -1,4 +1,4 @@
-#include "stages/animate/tracks.h"
+#include "stages/animate/landmark_tracks.h"
 
 #include <math.h>
 #include <stdlib.h>

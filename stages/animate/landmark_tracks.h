@@ -2,8 +2,8 @@
  *
  * F frames, K landmarks, a = anchor frame. anchor f32[K,3] are the landmarks on the anchor mesh, raw f32[F,K,3] the chain's paths, of which
  * any may be NaN. u = raw - anchor. Lengths are in object units, D = diagonal of the anchor mesh's box. Plain functions, no state. */
-#ifndef CH4_ANIMATE_TRACKS_H
-#define CH4_ANIMATE_TRACKS_H
+#ifndef CH4_ANIMATE_LANDMARK_TRACKS_H
+#define CH4_ANIMATE_LANDMARK_TRACKS_H
 
 #include <stdbool.h>
 #include <stdint.h>
