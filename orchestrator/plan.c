@@ -76,8 +76,10 @@ static ch4_status make_folders(const char *path, ch4_err *err)
         if (mkdir(part, 0777) && errno != EEXIST) return ch4_err_set_errno(err, errno, "%s", path);
         *c = '/';
     }
+    struct stat st;
     if (mkdir(part, 0777) && errno != EEXIST) return ch4_err_set_errno(err, errno, "%s", path);
-    return CH4_OK;
+    if (stat(part, &st)) return ch4_err_set_errno(err, errno, "%s", path);
+    return S_ISDIR(st.st_mode) ? CH4_OK : ch4_err_set_errno(err, ENOTDIR, "%s", path);
 }
 
 static ch4_status write_text(const char *path, const char *text, ch4_err *err)

@@ -57,8 +57,9 @@ static ch4_status run_open(ch4_run *r, ch4_plan *plan, ch4_err *err)
     ch4_log_info(&r->log, "run", CH4_STR("version", CH4_VERSION), CH4_STR("run_id", plan->run_id), CH4_INT("epoch", plan->epoch), CH4_INT("clips", plan->n_clips));
     r->me = (ch4_identity){.epoch = plan->epoch, .incarnation = ch4_bus_incarnation(), .name = "orchestrator"};
     strcpy(r->me.run_id, plan->run_id);
+    status = ch4_clips_open(r, err);
+    if (status || ch4_clips_over(r)) return status; /* nothing that a stage could do */
     status = ch4_supervise_open(r, err);
-    if (!status) status = ch4_clips_open(r, err);
     if (!status) status = ch4_bus_create(&r->bus, plan->out, &r->me, err);
     if (!status) status = ch4_sock_bind(&r->control, r->bus, "control", err);
     if (!status) status = ch4_edge_out_open(&r->jobs, r->bus, "plan", 20 * hello + 5, err);
@@ -229,11 +230,6 @@ static ch4_status turn(ch4_run *r, ch4_err *err)
     return CH4_OK;
 }
 
-static bool nothing_to_do(const ch4_run *r)
-{
-    return ch4_clips_over(r) && r->children[0].state == CH4_CHILD_DOWN && r->children[CH4_N_STAGES - 1].state == CH4_CHILD_DOWN;
-}
-
 int ch4_run_all(ch4_plan *plan)
 {
     ch4_run *r;
@@ -241,7 +237,7 @@ int ch4_run_all(ch4_plan *plan)
     ch4_status status = ch4_calloc(&r, 1, sizeof *r, "the run", &err);
     if (status) return 1;
     status = run_open(r, plan, &err);
-    while (!status && !nothing_to_do(r) && !(r->ending && ch4_supervise_gone(r) && !r->sink_busy)) {
+    while (!status && r->bus && !(r->ending && ch4_supervise_gone(r) && !r->sink_busy)) {
         err = (ch4_err){0};
         status = turn(r, &err);
     }

@@ -161,11 +161,19 @@ static void expect_text(const bench *b, const char *text)
     if (!strstr(b->text, text)) fail_msg("'%s' is not in:\n%s", text, b->text);
 }
 
-/* No process and no socket is left. */
+static void wait_for_file(const bench *b, const char *name)
+{
+    for (double end = ch4_clock_seconds() + 20; !has_file(b, name); usleep(2000))
+        if (ch4_clock_seconds() > end) fail_msg("%s did not appear", name);
+}
+
+/* No process and no socket is left, and no stage has died of a sanitizer's complaint. */
 static void expect_clean(const bench *b)
 {
     assert_false(has_file(b, "bus"));
     char command[2300];
+    snprintf(command, sizeof command, "grep Sanitizer '%s/run.log' >&2", b->out);
+    assert_int_not_equal(system(command), 0);
     snprintf(command, sizeof command, "ps -eo args | grep -F '%s/chain4d' | grep -qv grep", b->dir);
     assert_int_not_equal(system(command), 0);
 }
@@ -277,7 +285,8 @@ static void test_liars(void **state)
             assert_int_equal(code, 1);
             expect_text(b, "stage pose died 6 times in a row");
         } else {
-            usleep(400000);
+            wait_for_file(b, "bus/control");
+            usleep(200000);
             kill(pid, SIGTERM);
             code = finish(b, pid, 10);
             assert_int_equal(code, 128 + SIGTERM);
@@ -294,7 +303,8 @@ static void test_stop_and_go_on(void **state)
     make_input(b, "one.txt", "30");
     setenv("CH4_FAKE", "denoise:slow", 1);
     pid_t pid = start(b, "one.txt", "");
-    usleep(600000);
+    wait_for_file(b, "one/w0002.denoise.h5");
+    wait_for_file(b, "one/w0000.pose.h5");
     kill(pid, SIGINT);
     assert_int_equal(finish(b, pid, 10), 128 + SIGINT);
     expect_clean(b);
@@ -318,7 +328,7 @@ static void test_killed_run_goes_on(void **state)
     make_input(b, "one.txt", "20");
     setenv("CH4_FAKE", "chain:slow", 1);
     pid_t pid = start(b, "one.txt", "");
-    usleep(500000);
+    wait_for_file(b, "one/w0002.chain.h5");
     kill(pid, SIGKILL);
     assert_int_equal(finish(b, pid, 10), 1000 + SIGKILL);
     usleep(100000);
@@ -348,7 +358,7 @@ static void test_two_runs_at_once(void **state)
     make_input(b, "one.txt", "20");
     setenv("CH4_FAKE", "chain:slow", 1);
     pid_t first = start(b, "one.txt", "");
-    usleep(500000);
+    wait_for_file(b, "bus/control");
     char command[4200];
     snprintf(command, sizeof command, "cd '%s' && ./chain4d run one.txt -o out --model model -q >/dev/null 2>second; test $? = 2 && grep -q 'another chain4d' second", b->dir);
     assert_int_equal(system(command), 0);
