@@ -67,7 +67,6 @@ static void stage_line(char *out, size_t size, const ch4_run *r, int i, int64_t 
     char left[40], rate[40] = "", step[48] = "";
     time_left(left, sizeof left, s, done, total, now);
     double work = s->base_work_s + s->work_s;
-    if (i == 0 && s->first_work) work = now - s->first_work; /* the source's call lasts as long as the clip */
     int64_t frames = s->base_frames + s->frames;
     if (frames > 0 && work > 0.01) snprintf(rate, sizeof rate, "%.1f frames/s", (double)frames / work);
     if (*s->clip && s->steps > 0) snprintf(step, sizeof step, "step %" PRId64 "/%" PRId64, s->step, s->steps);

@@ -95,6 +95,7 @@ typedef struct ch4_frame {
     int64_t n_emitted;           /* windows of the clip in hand, by the source */
     int64_t windows_done, windows_found, frames_done;
     double work_s;
+    double clip_since, waiting_since, waited; /* of a source's clip: when it began, when it began to wait for its turn (0: it does not), waits so far */
     int64_t stream_end;          /* number of clips of the stream; -1 before it is known */
 } ch4_frame;
 
@@ -110,6 +111,8 @@ int        ch4_frame_take_notes(ch4_frame *f, ch4_stage_note_line out[CH4_STAGE_
 
 /* stage_loop.c: serves sockets and hands out work until the process is to end; returns its exit code. */
 int ch4_frame_run(ch4_frame *f);
+
+double     ch4_frame_source_work(const ch4_frame *f); /* seconds that the source has worked at the clip in hand, without its waits */
 
 /* stage_send.c: messages that the frame makes. */
 ch4_status ch4_frame_send_window(ch4_frame *f, const Ch4__Window *before, const ch4_flow_clip *clip, int64_t index, int64_t n_windows,

@@ -117,12 +117,19 @@ static ch4_status window_over(ch4_frame *f, const ch4_task *t, ch4_err *err)
     return CH4_OK;
 }
 
+double ch4_frame_source_work(const ch4_frame *f)
+{
+    if (!f->clip_since) return 0;
+    return (f->waiting_since ? f->waiting_since : ch4_clock_seconds()) - f->clip_since - f->waited;
+}
+
 static ch4_status clip_over(ch4_frame *f, const ch4_task *t, ch4_err *err)
 {
     ch4_flow_clip *c = ch4_flow_find(&f->flow, t->clip);
     if (!c) return CH4_OK;
     c->job_running = false;
-    f->work_s += t->seconds;
+    f->work_s += ch4_frame_source_work(f);
+    f->clip_since = 0;
     if (c->state != CH4_CLIP_OPEN || (t->status == CH4_ECANCELED && f->stop_signal)) return CH4_OK;
     ch4_task failed = *t;
     failed.index = -1;
@@ -172,6 +179,7 @@ static outcome take_emission(ch4_frame *f)
     ch4_emission e;
     ch4_err err = {0};
     if (!ch4_frame_take_emission(f, &e)) return GO_ON;
+    if (!f->waiting_since) f->waiting_since = ch4_clock_seconds();
     ch4_flow_clip *c = ch4_flow_find(&f->flow, f->task.clip); /* the worker waits: its task stands still */
     if (!c || c->state != CH4_CLIP_OPEN || f->stop_signal) {
         ch4_frame_answer_emission(f, CH4_ECANCELED);
@@ -195,6 +203,8 @@ static outcome take_emission(ch4_frame *f)
     f->frames_done += e.n_frames;
     ch4_log_info(&f->log, "window done", CH4_STR("clip", c->name), CH4_INT("window", e.index), CH4_INT("bytes", e.part.bytes));
     f->beat_now = true;
+    f->waited += ch4_clock_seconds() - f->waiting_since;
+    f->waiting_since = 0;
     ch4_frame_answer_emission(f, CH4_OK);
     return GO_ON;
 }
@@ -322,6 +332,8 @@ static void give_work(ch4_frame *f)
     snprintf(t.input, sizeof t.input, "%s", c->input);
     c->job_running = true;
     f->n_emitted = 0;
+    f->clip_since = ch4_clock_seconds();
+    f->waiting_since = f->waited = 0;
     ch4_work_write(ch4_bus_get_folder(f->bus), f->def->name, t.clip, t.index);
     ch4_frame_give(f, &t);
     f->beat_now = true;

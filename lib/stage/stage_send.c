@@ -77,7 +77,7 @@ ch4_status ch4_frame_send_beat(ch4_frame *f, ch4_err *err)
     beat.windows_found = f->windows_found;
     beat.windows_waiting = f->flow.waiting;
     beat.frames_done = f->frames_done;
-    beat.work_s = f->work_s;
+    beat.work_s = f->work_s + ch4_frame_source_work(f);
     beat.index = -1;
     pthread_mutex_lock(&f->lock);
     const ch4_task_kind kind = f->task.kind;
