@@ -81,11 +81,11 @@ static const ch4_opt options[] = {
     O(animate.confidence, "binary", 0, 0, CH4_CONFIDENCE_CHOICES, "weight of a valid sample in the smoothing: 1, or its score"),
 
     O(pose.focal, "2.1875", 0.1, 100, NULL, "focal length in units of half the side of the square frame"),
-    O(pose.threshold_px, "8", 0.1, 1000, NULL, "largest reprojection error of an inlier, pixels of the square frame"),
+    O(pose.threshold_px, "8", 0.1, 1000, NULL, "largest reprojection error of an inlier, in sixteenths of an image patch (pixels at 256 px, 16 patches)"),
     O(pose.iterations, "400", 1, 1e6, NULL, "most RANSAC rounds"),
     O(pose.confidence, "0.999", 0.5, 0.999999, NULL, "RANSAC stops when it is this sure"),
     O(pose.track_stride, "8", 1, 512, NULL, "distance between tracked pixels of the anchor frame"),
-    O(pose.cauchy_px, "4", 0, 1000, NULL, "scale of the robust weights of the last refinement, pixels, 0 = off"),
+    O(pose.cauchy_px, "4", 0, 1000, NULL, "scale of the robust weights of the last refinement, same unit, 0 = off"),
     O(pose.mode, "per_frame", 0, 0, CH4_POSE_MODE_CHOICES, "a camera for each frame, or the anchor's for all"),
 
     O(sink.fps, "0", 0, 1000, NULL, "frames per second of the animation, 0 = the video's own times"),

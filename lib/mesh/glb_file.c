@@ -54,9 +54,10 @@ ch4_status glb_open(glb_file *f, const uint8_t *data, size_t size, const char *n
     }
     const char *version = json_string_value(json_object_get(json_object_get(f->root, "asset"), "version"));
     if (!version || strncmp(version, "2.", 2) != 0) {
+        st = ch4_err_set(err, CH4_EUNSUP, "%s: glTF version %.16s, only 2.x is read", name, version ? version : "(none)");
         json_decref(f->root);
         f->root = NULL;
-        return ch4_err_set(err, CH4_EUNSUP, "%s: glTF version %.16s, only 2.x is read", name, version ? version : "(none)");
+        return st;
     }
     return CH4_OK;
 }
