@@ -21,7 +21,6 @@ ch4_status ch4_clips_open(ch4_run *r, ch4_err *err)
     for (int64_t i = 0; i < r->n_clips; i++) {
         ch4_run_clip *c = &r->clips[i];
         c->plan = &r->plan->clips[i];
-        c->poison_window = -1;
         if (c->plan->status) ch4_clip_fail(r, c, -1, "chain4d", c->plan->status, c->plan->reason);
         else if (c->plan->finished) c->phase = CH4_PHASE_DONE, c->before = true;
     }
@@ -144,11 +143,14 @@ static void *join_clip(void *arg)
     return NULL;
 }
 
-/* Attention is large and of no use once the clip is joined. */
-static void drop_attention(const ch4_run *r, const ch4_run_clip *c)
+/* What a finished clip does not need: temporary files of killed writers, and attention, which is large. */
+static void clean_clip(const ch4_run *r, const ch4_run_clip *c)
 {
     char dir[8192], path[8192];
+    int64_t n_swept;
     snprintf(dir, sizeof dir, "%s/%s", r->plan->out, c->plan->name);
+    ch4_store_sweep(dir, &n_swept, NULL); /* nobody writes here any more */
+    if (r->plan->config.sink.keep) return;
     for (int64_t w = 0; w < c->n_windows; w++)
         if (!ch4_store_window_path(path, sizeof path, dir, w, "denoise", NULL)) unlink(path);
 }
@@ -167,7 +169,7 @@ static void take_sink_result(ch4_run *r)
     c->phase = CH4_PHASE_DONE;
     for (int i = 0; i < c->report.n_notes; i++) ch4_clip_note(r, c, c->report.notes[i]);
     ch4_log_info(&r->log, "clip done", CH4_STR("clip", c->plan->name), CH4_INT("windows", c->n_windows), CH4_INT("frames", c->report.n_frames));
-    if (!r->plan->config.sink.keep) drop_attention(r, c);
+    clean_clip(r, c);
     ch4_clip_forget(r, c->plan->name);
 }
 

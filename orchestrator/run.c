@@ -131,7 +131,6 @@ static void on_window(ch4_run *r, ch4_run_clip *c, const Ch4__Window *w)
     }
     c->n_here += !c->here[w->index];
     c->here[w->index] = 1;
-    if (c->poison_window == w->index) c->poison_deaths = 0;
     Ch4__Retire retire = CH4__RETIRE__INIT;
     retire.clip = w->clip;
     retire.index = w->index;

@@ -27,8 +27,8 @@ typedef struct ch4_run_clip {
     int64_t n_here;
     uint8_t *here;           /* n_windows flags: the window has come through all stages */
     ch4_status status;       /* when failed */
-    int64_t poison_window;   /* window at whose work a stage died last, and how many times in a row */
-    int poison_deaths;
+    int64_t poison_window[CH4_N_STAGES]; /* window at whose work the stage died last, and how many times in a row */
+    int poison_deaths[CH4_N_STAGES];
     ch4_sink_report report;  /* when done in this start */
     char **notes;            /* lines shown to the user about this clip */
     int n_notes;

@@ -165,13 +165,14 @@ static void judge_poison(ch4_run *r, int i)
     ch4_run_clip *c = ch4_clips_find(r, name);
     if (!c) return;
     ch4_log_warn(&r->log, "stage died at work", CH4_STR("stage", ch4_run_stages[i]), CH4_STR("clip", name), CH4_INT("window", index));
-    c->poison_deaths = c->poison_window == index ? c->poison_deaths + 1 : 1;
-    c->poison_window = index;
-    if (c->poison_deaths <= r->plan->config.pipeline.retries && c->poison_deaths < DEATHS - 1) return;
+    int *deaths = &c->poison_deaths[i];
+    *deaths = c->poison_window[i] == index ? *deaths + 1 : 1;
+    c->poison_window[i] = index;
+    if (*deaths <= r->plan->config.pipeline.retries && *deaths < DEATHS - 1) return;
     char how[80], text[CH4_ERR_MSG], where[40] = "";
     ch4_child_describe_exit(how, sizeof how, r->children[i].wait_status);
     if (index >= 0) snprintf(where, sizeof where, " window %" PRId64 " of", index);
-    snprintf(text, sizeof text, "stage %s died %d times at%s %.200s, last with %s: set aside; see run.log", ch4_run_stages[i], c->poison_deaths, where,
+    snprintf(text, sizeof text, "stage %s died %d times at%s %.200s, last with %s: set aside; see run.log", ch4_run_stages[i], *deaths, where,
              c->plan->given, how);
     ch4_clip_fail(r, c, index, ch4_run_stages[i], CH4_EINTERNAL, text);
     r->children[i].deaths = 0;
