@@ -50,10 +50,13 @@ static ch4_status open_networks(denoise *s, ch4_err *err)
     ch4_status st = ch4_bundle_get_denoiser(s->bundle, &den, err);
     if (!st)
         st = ch4_bundle_get_image_encoder(s->bundle, &enc, &processor, err);
-    if (!st && s->mesh.mesh.n_vert)
+    if (!st && s->mesh.mesh.n_vert) {
         st = ch4_bundle_get_vae_encoder(s->bundle, &vae, err);
-    else if (!st)
+        if (!st)
+            st = ch4_bundle_get_vae_decoder(s->bundle, &vae, err);
+    } else if (!st) {
         st = ch4_bundle_get_image_to_3d(s->bundle, &image, err);
+    }
     if (st)
         return st;
     s->N = ch4_denoiser_get_config(den)->num_tokens;
@@ -193,14 +196,31 @@ static const ch4_denoise_mesh *mesh_of(const denoise *s)
     return s->mesh.mesh.n_vert ? &s->mesh : NULL;
 }
 
-/* Slot 0 of a window that no earlier one leads up to. */
-static ch4_status make_anchor(denoise *s, const ch4_stage_window *window, work *w, uint64_t seed, ch4_err *err)
+/* The latent of the given mesh, and a word to the user if the model cannot represent it. */
+static ch4_status encode_mesh(denoise *s, ch4_stage *stage, const ch4_stage_window *window, float *z, uint64_t seed, ch4_err *err)
 {
-    const ch4_denoise_mesh *m = window->index == 0 ? mesh_of(s) : NULL;
-    ch4_status st = m ? ch4_denoise_anchor_from_mesh(w->known, s->bundle, &s->plan, s->N, m->mesh.vert, m->mesh.face, m->mesh.n_face, seed, err)
-                      : ch4_denoise_anchor_from_image(w->known, s->bundle, &s->plan, s->N, w->context, w->S, w->framestep[0], seed, err);
+    const ch4_denoise_mesh *m = &s->mesh;
+    const struct ch4_config *config = stage->config;
+    const char *slash = strrchr(config->mesh.path, '/');
+    double share = 1;
+    ch4_status st = ch4_denoise_anchor_from_mesh(z, s->bundle, &s->plan, s->N, m->mesh.vert, m->mesh.face, m->mesh.n_face, seed, err);
+    if (!st)
+        st = ch4_denoise_mesh_fit(&share, s->bundle, &s->plan, s->N, z, m->mesh.vert, m->mesh.face, m->mesh.n_face, seed, err);
+    if (st)
+        return ch4_err_wrap(err, st, "%s", config->mesh.path);
+    if (share < CH4_DENOISE_FIT_GOOD)
+        ch4_stage_note(stage, &window->clip, "%s: the model reproduces only %.0f %% of this surface, it is unlike what the model was trained on: expect poor motion",
+                       slash ? slash + 1 : config->mesh.path, 100 * share);
+    return CH4_OK;
+}
+
+/* Slot 0 of a window that no earlier one leads up to. */
+static ch4_status make_anchor(denoise *s, ch4_stage *stage, const ch4_stage_window *window, work *w, uint64_t seed, ch4_err *err)
+{
     w->mask[0] = 1;
-    return st;
+    if (window->index == 0 && mesh_of(s))
+        return encode_mesh(s, stage, window, w->known, seed, err);
+    return ch4_denoise_anchor_from_image(w->known, s->bundle, &s->plan, s->N, w->context, w->S, w->framestep[0], seed, err);
 }
 
 static void on_step(void *ctx, int64_t done, int64_t total)
@@ -220,7 +240,7 @@ static ch4_status generate(denoise *s, ch4_stage *stage, const ch4_stage_window 
     if (!st)
         st = ch4_calloc(&w->out.patch, (size_t)(w->frames.T * s->N * (w->S - 1)), sizeof *w->out.patch, "patch attention", err);
     if (!st && !w->mask[0])
-        st = make_anchor(s, window, w, seed, err);
+        st = make_anchor(s, stage, window, w, seed, err);
     const ch4_denoise_in in = {.T = w->frames.T, .N = s->N, .d = s->d, .S = w->S, .context = w->context, .framestep = w->framestep, .known = w->known,
                                .mask = w->mask, .seed = seed, .on_step = on_step, .canceled = on_canceled, .ctx = stage};
     return st ? st : ch4_denoise_window(&w->out, s->bundle, &s->plan, &in, err);

@@ -106,6 +106,52 @@ ch4_status ch4_denoise_anchor_from_mesh(float *z, ch4_bundle *bundle, const ch4_
     return st;
 }
 
+/* Share of n points on the right side, for a field whose sign inside the model may or may not name. */
+static double right_side(const float *outside, const float *inside, int64_t n, ch4_model_inside sign)
+{
+    int64_t positive_inside = 0;
+    for (int64_t i = 0; i < n; i++)
+        positive_inside += (outside[i] < 0) + (inside[i] > 0);
+    double share = (double)positive_inside / (double)(2 * n);
+    if (sign == CH4_MODEL_INSIDE_AUTO)
+        return fmax(share, 1 - share);
+    return sign == CH4_MODEL_INSIDE_POSITIVE ? share : 1 - share;
+}
+
+ch4_status ch4_denoise_mesh_fit(double *share, ch4_bundle *bundle, const ch4_denoise_plan *plan, int64_t N, const float *z, const float *vert, const int32_t *face,
+                                int64_t n_face, uint64_t seed, ch4_err *err)
+{
+    ch4_vae *vae;
+    ch4_vae_cache *cache = NULL;
+    int64_t P = ch4_min_i64(plan->points, 2048);
+    float *point = NULL, *normal = NULL, *field = NULL;
+    ch4_rng rng = ch4_rng_at(seed, STREAM_SURFACE);
+    ch4_status st = ch4_bundle_get_vae_decoder(bundle, &vae, err);
+    if (!st)
+        st = ch4_calloc(&point, (size_t)P * 6, sizeof *point, "surface points", err);
+    if (!st)
+        st = ch4_calloc(&normal, (size_t)P * 3, sizeof *normal, "surface points", err);
+    if (!st)
+        st = ch4_calloc(&field, (size_t)P * 2, sizeof *field, "field", err);
+    if (!st)
+        st = ch4_mesh_sample(point, normal, NULL, NULL, P, vert, face, n_face, &rng, err);
+    for (int64_t i = 0; !st && i < 3 * P; i++) {
+        point[3 * P + i] = (float)(point[i] - CH4_DENOISE_FIT_DEPTH * normal[i]);
+        point[i] += (float)(CH4_DENOISE_FIT_DEPTH * normal[i]);
+    }
+    if (!st)
+        st = ch4_vae_cache_create(&cache, vae, z, N, NULL, err);
+    if (!st)
+        st = ch4_vae_query(vae, cache, field, NULL, point, 2 * P, NULL, err);
+    if (!st)
+        *share = right_side(field, field + P, P, ch4_bundle_get_info(bundle)->field.inside);
+    ch4_vae_cache_destroy(&cache);
+    free(point);
+    free(normal);
+    free(field);
+    return st;
+}
+
 ch4_status ch4_denoise_noise(float *noise, const ch4_denoise_plan *plan, int64_t T, int64_t N, int64_t d, const float *anchor, uint64_t seed, ch4_err *err)
 {
     int64_t n = N * d;
