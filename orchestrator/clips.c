@@ -87,8 +87,9 @@ void ch4_clip_fail(ch4_run *r, ch4_run_clip *c, int64_t window, const char *stag
     c->phase = CH4_PHASE_FAILED;
     c->status = status;
     const char *slash = strrchr(c->plan->given, '/'), *base = slash && slash[1] ? slash + 1 : c->plan->given;
-    if (strstr(text, base)) ch4_say(r, "%s", text);
-    else ch4_say(r, "%s: %s", c->plan->given, text);
+    const char *advice = status == CH4_ENOSPC ? ": make room, or choose another folder with -o" : "";
+    if (strstr(text, base)) ch4_say(r, "%s%s", text, advice);
+    else ch4_say(r, "%s: %s%s", c->plan->given, text, advice);
     ch4_log_error(&r->log, "clip failed", CH4_STR("clip", c->plan->name), CH4_INT("window", window), CH4_STR("stage", stage),
                   CH4_STR("status", ch4_status_name(status)), CH4_STR("reason", text));
     write_failure(r, c, window, stage, status, text);
