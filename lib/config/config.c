@@ -55,7 +55,7 @@ static const ch4_opt options[] = {
 
     O(chain.resolution, "64", 8, 512, NULL, "cells per axis of the surfaces that give candidate points"),
     O(chain.anchor_resolution, "96", 8, 512, NULL, "cells per axis of a mesh made from the anchor's latent"),
-    O(chain.band, "0.3", 0, 100, NULL, "cells of a coarse grid whose field is closer to zero than this are refined whole, 0 = off"),
+    O(chain.band, "0.1", 0, 100, NULL, "cells of a coarse grid whose field is closer to zero than this are refined whole, 0 = off"),
     O(chain.candidates, "4096", 16, 65536, NULL, "most candidate points of a frame; more are thinned out evenly at random"),
     O(chain.candidates_min, "1024", 0, 65536, NULL, "fewest candidate points; missing ones are sampled on the triangles"),
     O(chain.topk, "0", 0, 4096, NULL, "candidates that are blended in Eq. 4, 0 = as the model says"),
