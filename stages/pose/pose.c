@@ -1,6 +1,7 @@
 #include "stages/pose/pose.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -193,6 +194,18 @@ out:
     return st;
 }
 
+/* What the numbers of /camera/status and /camera/pnp mean, for whoever reads the file: names separated by commas. */
+static ch4_status write_names(ch4_store_writer *writer, ch4_err *err)
+{
+    char status[256] = "", pnp[256] = "";
+    for (int i = 0; i < CH4_CAMERA_STATUS_COUNT; i++)
+        snprintf(status + strlen(status), sizeof status - strlen(status), "%s%s", i ? "," : "", ch4_camera_status_name(i));
+    for (int i = 0; i < CH4_PNP_STATUS_COUNT; i++)
+        snprintf(pnp + strlen(pnp), sizeof pnp - strlen(pnp), "%s%s", i ? "," : "", ch4_pnp_status_name((ch4_pnp_status)i));
+    ch4_status st = ch4_store_set_text(writer, "camera_status_names", status, err);
+    return st == CH4_OK ? ch4_store_set_text(writer, "pnp_status_names", pnp, err) : st;
+}
+
 static ch4_status write_tracks(ch4_store_writer *writer, const ch4_pose_result *r, const ch4_queries *q, const ch4_camera *anchor, int64_t T, ch4_err *err)
 {
     double R[9], t[3];
@@ -242,6 +255,8 @@ ch4_status ch4_pose_file(ch4_store_writer *writer, ch4_pose_report *report, cons
         st = write_cameras(writer, &result, w.in.T, err);
     if (st == CH4_OK)
         st = write_tracks(writer, &result, &queries, &anchor, w.in.T, err);
+    if (st == CH4_OK)
+        st = write_names(writer, err);
     for (int64_t f = 0; st == CH4_OK && f < w.in.T; f++)
         report->solved += result.camera[f].status == CH4_CAMERA_SOLVED || result.camera[f].status == CH4_CAMERA_SOLVED_SQPNP;
     report->frames = w.in.T;
