@@ -23,9 +23,9 @@ typedef struct ch4_geodesic_knn {
  * landmarks get those; vertices that reach none (other component, unused) get the k nearest by Euclidean distance, so that a
  * loose part follows its surroundings. Landmarks that reach no other are left out of mean_spacing; if none is left it is
  * diagonal / sqrt(max(K,1)). Paper App. D with k = 120.
- * Free with ch4_geodesic_knn_fini. CH4_EINVAL: k < 1 or a landmark outside [0,V); CH4_ENOMEM. */
+ * The result does not depend on pool. Free with ch4_geodesic_knn_fini. CH4_EINVAL: k < 1 or a landmark outside [0,V); CH4_ENOMEM. */
 ch4_status ch4_geodesic_knn_init(ch4_geodesic_knn *out, const float *vert, const ch4_mesh_graph *graph, const int32_t *landmark,
-                                 int64_t n_landmark, int64_t k, ch4_err *err);
+                                 int64_t n_landmark, int64_t k, ch4_pool *pool, ch4_err *err);
 void       ch4_geodesic_knn_fini(ch4_geodesic_knn *knn);
 
 /* weight f64[V,k]: exp(-(d^2 - d_min^2) / (2 sigma^2)) divided by the row's sum; 0 on padding. sigma <= 0 shares the weight

@@ -118,7 +118,7 @@ static ch4_status skin(ch4_animate_result *r, const kept_landmarks *k, double D,
     ch4_geodesic_knn knn = {0};
     double *weight = NULL;
     size_t cells;
-    ch4_status st = ch4_geodesic_knn_init(&knn, in->vert, in->graph, k->vertex, k->n, opt->k, err);
+    ch4_status st = ch4_geodesic_knn_init(&knn, in->vert, in->graph, k->vertex, k->n, opt->k, pool, err);
     if (st == CH4_OK)
         st = ch4_size_bytes(&cells, (int64_t[]){in->V, opt->k}, 2, 1, err);
     if (st == CH4_OK)

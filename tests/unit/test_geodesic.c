@@ -41,7 +41,7 @@ static void assert_knn_is_exact(const ch4_mesh *m, const int32_t *landmark, int6
     double *rows = malloc((size_t)(n * m->n_vert) * sizeof *rows + 1);
     entry *all = malloc((size_t)n * sizeof *all + 1);
     assert_int_equal(ch4_geodesic_compute_rows(rows, &g, landmark, n, NULL), CH4_OK);
-    assert_int_equal(ch4_geodesic_knn_init(&knn, m->vert, &g, landmark, n, k, NULL), CH4_OK);
+    assert_int_equal(ch4_geodesic_knn_init(&knn, m->vert, &g, landmark, n, k, NULL, NULL), CH4_OK);
     for (int64_t v = 0; v < m->n_vert; v++) {
         int64_t found = 0;
         for (int32_t i = 0; i < n; i++)
@@ -119,7 +119,7 @@ static void unreachable_vertices_take_euclidean_neighbours(void **state)
     ch4_mesh_graph g = graph_of(&m);
     ch4_geodesic_knn knn;
     int32_t landmark[3] = {24, 0, 4};
-    assert_int_equal(ch4_geodesic_knn_init(&knn, m.vert, &g, landmark, 3, 2, NULL), CH4_OK);
+    assert_int_equal(ch4_geodesic_knn_init(&knn, m.vert, &g, landmark, 3, 2, NULL, NULL), CH4_OK);
     assert_true(!knn.fallback[0] && knn.fallback[25] && knn.fallback[28]);
     assert_int_equal(knn.count[25], 2);
     assert_int_equal(knn.index[50], 1); /* right above vertex 0 */
@@ -141,7 +141,7 @@ static void few_landmarks_and_weights(void **state)
     ch4_mesh_graph g = graph_of(&m);
     ch4_geodesic_knn knn;
     double w[16 * 3];
-    assert_int_equal(ch4_geodesic_knn_init(&knn, m.vert, &g, NULL, 0, 3, NULL), CH4_OK);
+    assert_int_equal(ch4_geodesic_knn_init(&knn, m.vert, &g, NULL, 0, 3, NULL, NULL), CH4_OK);
     assert_true(knn.count[0] == 0 && knn.fallback[0] && knn.index[0] == -1);
     assert_true(fabs(knn.mean_spacing - sqrt(18)) < 1e-12);
     ch4_geodesic_compute_weights(w, &knn, 1, NULL);
@@ -149,13 +149,13 @@ static void few_landmarks_and_weights(void **state)
         assert_true(w[i] == 0);
     ch4_geodesic_knn_fini(&knn);
     int32_t landmark[2] = {0, 3};
-    assert_int_equal(ch4_geodesic_knn_init(&knn, m.vert, &g, landmark, 1, 3, NULL), CH4_OK);
+    assert_int_equal(ch4_geodesic_knn_init(&knn, m.vert, &g, landmark, 1, 3, NULL, NULL), CH4_OK);
     assert_true(fabs(knn.mean_spacing - sqrt(18)) < 1e-12);
     ch4_geodesic_knn_fini(&knn);
-    assert_int_equal(ch4_geodesic_knn_init(&knn, m.vert, &g, landmark, 2, 1, NULL), CH4_OK);
+    assert_int_equal(ch4_geodesic_knn_init(&knn, m.vert, &g, landmark, 2, 1, NULL, NULL), CH4_OK);
     assert_true(knn.mean_spacing == 3); /* also where rows hold one entry only */
     ch4_geodesic_knn_fini(&knn);
-    assert_int_equal(ch4_geodesic_knn_init(&knn, m.vert, &g, landmark, 2, 3, NULL), CH4_OK);
+    assert_int_equal(ch4_geodesic_knn_init(&knn, m.vert, &g, landmark, 2, 3, NULL, NULL), CH4_OK);
     ch4_geodesic_compute_weights(w, &knn, 0.7, NULL);
     double far = exp(-(4.0 - 1.0) / (2 * 0.49)); /* vertex 1: at 1 and 2 */
     assert_true(fabs(w[3] - 1 / (1 + far)) < 1e-15 && fabs(w[4] - far / (1 + far)) < 1e-15 && w[5] == 0);
@@ -165,8 +165,8 @@ static void few_landmarks_and_weights(void **state)
     ch4_geodesic_compute_weights(w, &knn, 0, NULL);
     assert_true(w[3] == 1 && w[4] == 0);
     ch4_geodesic_knn_fini(&knn);
-    assert_int_equal(ch4_geodesic_knn_init(&knn, m.vert, &g, landmark, 2, 0, NULL), CH4_EINVAL);
-    assert_int_equal(ch4_geodesic_knn_init(&knn, m.vert, &g, (int32_t[]){16}, 1, 2, NULL), CH4_EINVAL);
+    assert_int_equal(ch4_geodesic_knn_init(&knn, m.vert, &g, landmark, 2, 0, NULL, NULL), CH4_EINVAL);
+    assert_int_equal(ch4_geodesic_knn_init(&knn, m.vert, &g, (int32_t[]){16}, 1, 2, NULL, NULL), CH4_EINVAL);
     ch4_mesh_graph_fini(&g);
     ch4_mesh_fini(&m);
 }

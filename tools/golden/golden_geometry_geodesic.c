@@ -172,7 +172,7 @@ ch4_status ch4_golden_geodesic(ch4_golden_case *c, ch4_err *err)
     if (st == CH4_OK)
         st = ch4_mesh_graph_init(&x.g, x.m.vert, x.m.n_vert, x.m.face, x.m.n_face, err);
     if (st == CH4_OK)
-        st = ch4_geodesic_knn_init(&x.knn, x.m.vert, &x.g, x.landmark, x.n_landmark, x.k, err);
+        st = ch4_geodesic_knn_init(&x.knn, x.m.vert, &x.g, x.landmark, x.n_landmark, x.k, c->pool, err);
     if (st == CH4_OK)
         st = check_rows(c, &x, err);
     if (st == CH4_OK)
