@@ -222,10 +222,9 @@ ch4_status ch4_golden_denoiser_forward(ch4_golden_case *c, ch4_err *err)
         st = ch4_nn_open(&nn, c->backend, ch4_pool_threads(c->pool), err);
     const char *name;
     json_t *variant;
-    if (!st)
-        json_object_foreach(ch4_golden_json(c, "variants"), name, variant)
-            if (!st)
-                st = run_variant(c, nn, &in, config, name, json_object_get(variant, "inflated_layers"), err);
+    json_object_foreach(ch4_golden_json(c, "variants"), name, variant)
+        if (!st)
+            st = run_variant(c, nn, &in, config, name, json_object_get(variant, "inflated_layers"), err);
     ch4_nn_close(&nn);
     return st;
 }

@@ -116,13 +116,14 @@ static double logit(const ch4_tensor *q, const ch4_tensor *k, int64_t b, int64_t
     return sum * scale;
 }
 
-/* log sum_j exp(logit) of one row, shifted by the largest so that it cannot overflow */
+/* log sum_j exp(logit) of one row (there is at least one key), shifted by the largest so that it cannot overflow */
 static double row_lse(const ch4_tensor *q, const ch4_tensor *k, int64_t b, int64_t h, int64_t i, float scale)
 {
-    double top = -INFINITY, sum = 0.0;
-    for (int64_t j = 0; j < k->shape[2]; j++)
+    double first = logit(q, k, b, h, i, 0, scale), top = first;
+    for (int64_t j = 1; j < k->shape[2]; j++)
         top = fmax(top, logit(q, k, b, h, i, j, scale));
-    for (int64_t j = 0; j < k->shape[2]; j++)
+    double sum = exp(first - top);
+    for (int64_t j = 1; j < k->shape[2]; j++)
         sum += exp(logit(q, k, b, h, i, j, scale) - top);
     return top + log(sum);
 }
