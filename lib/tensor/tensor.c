@@ -27,6 +27,8 @@ const char *ch4_dtype_name(ch4_dtype dtype)
 
 bool ch4_dtype_parse(ch4_dtype *out, const char *name)
 {
+    if (strcmp(name, "BOOL") == 0)
+        name = "U8";
     for (int i = 0; i < CH4_DTYPE_COUNT; i++)
         if (strcmp(dtype_table[i].name, name) == 0) {
             *out = (ch4_dtype)i;

@@ -31,7 +31,7 @@ typedef enum ch4_dtype {
 
 size_t      ch4_dtype_size(ch4_dtype dtype);
 const char *ch4_dtype_name(ch4_dtype dtype);               /* as safetensors spells it */
-bool        ch4_dtype_parse(ch4_dtype *out, const char *name);
+bool        ch4_dtype_parse(ch4_dtype *out, const char *name); /* "BOOL", one byte of 0 or 1, is read as U8 */
 
 enum { CH4_MAX_RANK = 5 };
 
