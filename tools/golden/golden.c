@@ -209,7 +209,9 @@ double ch4_golden_real_or(const ch4_golden_case *c, const char *path, double oth
 
 static ch4_status open_case(ch4_golden_case *c, const char *json_path, const char *io_path, const char *weights_path, ch4_err *err)
 {
-    if (json_path) {
+    if (c->config) {
+        json_incref(c->config);
+    } else if (json_path) {
         json_error_t je;
         c->config = json_load_file(json_path, JSON_REJECT_DUPLICATES, &je);
         if (!c->config)
@@ -254,11 +256,12 @@ static void report_unchecked(ch4_golden_case *c)
     }
 }
 
-void ch4_golden_run_case(const ch4_golden_kind *kind, const char *label, const char *dir, const char *json_path, const char *io_path,
-                         const char *weights_path, const ch4_golden_options *options, ch4_golden_tally *tally)
+/* config: borrowed, or NULL to read json_path */
+static void run_one(const ch4_golden_kind *kind, const char *label, const char *dir, json_t *config, const char *json_path, const char *io_path,
+                    const char *weights_path, const ch4_golden_options *options, ch4_golden_tally *tally)
 {
     struct ch4_golden_state state = {0};
-    ch4_golden_case c = {.label = label, .dir = dir, .backend = options->backend, .pool = options->pool, .quiet = options->quiet,
+    ch4_golden_case c = {.label = label, .dir = dir, .config = config, .backend = options->backend, .pool = options->pool, .quiet = options->quiet,
                          .state = &state, .tally = tally};
     ch4_err err = {0};
     int64_t tensors_before = tally->tensors;
@@ -278,4 +281,16 @@ void ch4_golden_run_case(const ch4_golden_kind *kind, const char *label, const c
     }
     fflush(stdout);
     close_case(&c);
+}
+
+void ch4_golden_run_case(const ch4_golden_kind *kind, const char *label, const char *dir, const char *json_path, const char *io_path,
+                         const char *weights_path, const ch4_golden_options *options, ch4_golden_tally *tally)
+{
+    run_one(kind, label, dir, NULL, json_path, io_path, weights_path, options, tally);
+}
+
+void ch4_golden_run_entry(const ch4_golden_kind *kind, const char *label, const char *dir, json_t *config, const char *io_path,
+                          const ch4_golden_options *options, ch4_golden_tally *tally)
+{
+    run_one(kind, label, dir, config, NULL, io_path, NULL, options, tally);
 }

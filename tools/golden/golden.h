@@ -147,4 +147,11 @@ ch4_status ch4_golden_walk(const char *path, const ch4_golden_options *options, 
 void ch4_golden_run_case(const ch4_golden_kind *kind, const char *label, const char *dir, const char *json_path, const char *io_path,
                          const char *weights_path, const ch4_golden_options *options, ch4_golden_tally *tally);
 
+/* The same for a case that is one object of a larger file (borrowed); io_path may be NULL. */
+void ch4_golden_run_entry(const ch4_golden_kind *kind, const char *label, const char *dir, json_t *config, const char *io_path,
+                          const ch4_golden_options *options, ch4_golden_tally *tally);
+
+/* Runs the cases of an evaluation index (golden_eval.c): dir/index.json, parsed. Cases of a section that is not covered are named. */
+void ch4_golden_run_eval(const char *label, const char *dir, json_t *cases, const ch4_golden_options *options, ch4_golden_tally *tally);
+
 #endif
