@@ -46,6 +46,7 @@ field:
 supervised_heads:            # heads that saw an alignment loss in training; the others did not
   layers: {supervised_layers}
   heads: {supervised_heads}
+familiar: {{path: familiar.safetensors}} # what familiar input looks like (input_statistics.py)
 training:
   note: "{note}"
   plans: [quad, biped, bird]

@@ -38,6 +38,7 @@ static const ch4_opt fields[] = {
     O(field.inside, "auto", 0, 0, "auto|positive|negative", "sign of the field inside the object"),
     O(supervised_heads.layers, "[]", 0, 127, NULL, "layers of the heads that saw an alignment loss in training"),
     O(supervised_heads.heads, "[]", 0, 127, NULL, "these heads"),
+    O(familiar.path, "", 0, 0, NULL, "file of what the training's image features look like; \"\" = not known"),
     O(training.note, "", 0, 0, NULL, "how the weights were made"),
     O(training.plans, "[]", 0, 0, NULL, "body plans of the training creatures"),
     O(training.seeds.train, "", 0, 0, NULL, "seeds used in training"),

@@ -35,6 +35,7 @@ typedef struct ch4_model_info {
     struct { bool unit_norm; int64_t topk; double temperature; } chain;
     struct { ch4_model_inside inside; } field;
     struct { ch4_ints layers, heads; } supervised_heads;
+    struct { char *path; } familiar; /* mean [W], whiten [W,W], limit [1] of the training's image features */
     struct {
         char *note;
         ch4_strs plans;

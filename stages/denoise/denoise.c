@@ -1,11 +1,13 @@
 #include "stages/denoise/denoise.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "mesh/mesh_io.h"
 #include "stages/denoise/denoise_files.h"
+#include "stages/denoise/familiar.h"
 
 typedef struct denoise {
     ch4_nn *nn;
@@ -13,6 +15,7 @@ typedef struct denoise {
     ch4_denoise_plan plan;
     int64_t N, d;
     ch4_denoise_mesh mesh; /* no vertices: none was given */
+    ch4_familiar familiar; /* width 0: the model does not say what it was trained on */
     char *last_clip;       /* the window that was done last, for the next one's known frames; NULL: none */
     int64_t last_window;
     ch4_denoise_done last;
@@ -66,6 +69,20 @@ static ch4_status open_networks(denoise *s, ch4_err *err)
     return CH4_OK;
 }
 
+static ch4_status load_familiar(denoise *s, ch4_err *err)
+{
+    const char *name = ch4_bundle_get_info(s->bundle)->familiar.path;
+    char path[CH4_STAGE_PATH];
+    ch4_image_encoder *enc;
+    ch4_image_processor processor;
+    if (!name[0])
+        return CH4_OK;
+    if (snprintf(path, sizeof path, "%s/%s", ch4_bundle_get_dir(s->bundle), name) >= (int)sizeof path)
+        return ch4_err_set(err, CH4_EINVAL, "%s: path too long", name);
+    ch4_status st = ch4_bundle_get_image_encoder(s->bundle, &enc, &processor, err);
+    return st ? st : ch4_familiar_load(&s->familiar, path, ch4_image_encoder_get_config(enc)->width, err);
+}
+
 ch4_status ch4_denoise_open(ch4_stage *stage, void **state, ch4_err *err)
 {
     const ch4_config *config = stage->config;
@@ -83,7 +100,9 @@ ch4_status ch4_denoise_open(ch4_stage *stage, void **state, ch4_err *err)
         st = ch4_denoise_plan_make(&s->plan, config, ch4_bundle_get_info(s->bundle), err);
     if (!st && config->mesh.path[0])
         st = load_mesh(s, config, err);
-    return st ? st : open_networks(s, err);
+    if (!st)
+        st = open_networks(s, err);
+    return st ? st : load_familiar(s, err);
 }
 
 static void forget(denoise *s)
@@ -107,6 +126,7 @@ void ch4_denoise_close(ch4_stage *stage, void *state)
     denoise *s = state;
     forget(s);
     ch4_mesh_fini(&s->mesh.mesh);
+    ch4_familiar_fini(&s->familiar);
     ch4_bundle_close(&s->bundle);
     ch4_nn_close(&s->nn);
     free(s);
@@ -223,6 +243,19 @@ static ch4_status make_anchor(denoise *s, ch4_stage *stage, const ch4_stage_wind
     return ch4_denoise_anchor_from_image(w->known, s->bundle, &s->plan, s->N, w->context, w->S, w->framestep[0], seed, err);
 }
 
+/* Pictures unlike the training's are no error, but nobody should take the result for what the model can do. */
+static ch4_status note_unfamiliar(const denoise *s, ch4_stage *stage, const ch4_stage_window *window, const work *w, ch4_err *err)
+{
+    double distance = 0;
+    if (!s->familiar.width || window->index != 0)
+        return CH4_OK;
+    ch4_status st = ch4_familiar_distance(&distance, &s->familiar, w->context, w->frames.T, w->S, err);
+    if (!st && distance > (double)s->familiar.limit)
+        ch4_stage_note(stage, &window->clip, "these pictures are unlike what the model was trained on (distance %.1f, familiar up to %.1f): expect poor motion",
+                       distance, (double)s->familiar.limit);
+    return st;
+}
+
 static void on_step(void *ctx, int64_t done, int64_t total)
 {
     ch4_stage_progress(ctx, done, total);
@@ -237,6 +270,8 @@ static ch4_status generate(denoise *s, ch4_stage *stage, const ch4_stage_window 
 {
     uint64_t seed = s->plan.seed + (uint64_t)window->index;
     ch4_status st = ch4_denoise_context(&w->context, &w->S, &w->grid, s->bundle, w->frames.rgb, w->frames.T, w->frames.side, err);
+    if (!st)
+        st = note_unfamiliar(s, stage, window, w, err);
     if (!st)
         st = ch4_calloc(&w->out.patch, (size_t)(w->frames.T * s->N * (w->S - 1)), sizeof *w->out.patch, "patch attention", err);
     if (!st && !w->mask[0])
