@@ -9,6 +9,7 @@
 #include "config/config.h"
 #include "stage/flow.h"
 #include "stage/stage.h"
+#include "store/store.h"
 
 typedef enum ch4_task_kind {
     CH4_TASK_NONE,
@@ -19,8 +20,12 @@ typedef enum ch4_task_kind {
     CH4_TASK_QUIT,     /* close */
 } ch4_task_kind;
 
+enum { CH4_STAGE_ARRAYS = 24 };
+
 /* The file that a stage made of a window. */
 typedef struct ch4_stage_part {
+    ch4_store_entry arrays[CH4_STAGE_ARRAYS]; /* what is in it; only of files that this stage made */
+    int n_arrays;
     char file[CH4_MSG_NAME + 64]; /* relative to the run directory */
     char checksum[33];
     int64_t bytes;

@@ -18,6 +18,17 @@ ch4_status ch4_frame_send_window(ch4_frame *f, const Ch4__Window *before, const 
     mine.file = (char *)part->file;
     mine.checksum = (char *)part->checksum;
     mine.bytes = part->bytes;
+    Ch4__Dataset array[CH4_STAGE_ARRAYS], *arrays[CH4_STAGE_ARRAYS];
+    for (int i = 0; i < part->n_arrays; i++) {
+        array[i] = (Ch4__Dataset)CH4__DATASET__INIT;
+        array[i].name = (char *)part->arrays[i].name;
+        array[i].dtype = (char *)ch4_dtype_name(part->arrays[i].shape.dtype);
+        array[i].n_shape = (size_t)part->arrays[i].shape.rank;
+        array[i].shape = (int64_t *)part->arrays[i].shape.shape;
+        arrays[i] = &array[i];
+    }
+    mine.n_datasets = (size_t)part->n_arrays;
+    mine.datasets = arrays;
     Ch4__Part *parts[CH4_MSG_PARTS + 1];
     size_t n = 0;
     if (before) for (; n < before->n_parts; n++) parts[n] = before->parts[n];

@@ -41,6 +41,19 @@ static ch4_status read_part(ch4_stage_part *out, const ch4_stage_clip *clip, int
     return status;
 }
 
+/* The same of a file of this stage, with what is in it. */
+static ch4_status read_own_part(const ch4_frame *f, ch4_stage_part *out, const ch4_stage_clip *clip, int64_t index, ch4_err *err)
+{
+    char path[CH4_STAGE_PATH];
+    ch4_store_reader *reader = NULL;
+    ch4_status status = read_part(out, clip, index, f->def->name, err);
+    if (!status) status = ch4_stage_path(path, clip, index, f->def->name, err);
+    if (!status) status = ch4_store_open(&reader, path, err);
+    if (!status) status = ch4_store_list(reader, out->arrays, CH4_STAGE_ARRAYS, &out->n_arrays, err);
+    ch4_store_close(&reader);
+    return status;
+}
+
 bool ch4_stage_has(ch4_stage *stage, const ch4_stage_clip *clip, int64_t index, const char *which)
 {
     char path[CH4_STAGE_PATH];
@@ -121,7 +134,7 @@ ch4_status ch4_stage_emit(ch4_stage *stage, int64_t index, int64_t n_windows, in
     char dir[CH4_STAGE_PATH];
     ch4_stage_clip clip = clip_of(f, &f->task, dir);
     ch4_emission e = {.index = index, .n_windows = n_windows, .n_frames = n_frames};
-    ch4_status status = read_part(&e.part, &clip, index, f->def->name, err);
+    ch4_status status = read_own_part(f, &e.part, &clip, index, err);
     if (status) return status;
     pthread_mutex_lock(&f->lock);
     f->emission = e;
@@ -163,7 +176,7 @@ static ch4_status run_window(ch4_frame *f, ch4_task *t)
         status = f->def->process(&f->stage, f->state, &w, err);
         if (status) return status;
     }
-    status = read_part(&t->part, &clip, t->index, f->def->name, err);
+    status = read_own_part(f, &t->part, &clip, t->index, err);
     return status == CH4_ENOENT ? ch4_err_set(err, CH4_EINTERNAL, "%s: not written, though the stage says it is done", out) : status;
 }
 

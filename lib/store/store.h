@@ -84,6 +84,14 @@ ch4_status ch4_store_check_file(const char *path, char checksum[33], int64_t *by
 bool ch4_store_has(const ch4_store_reader *reader, const char *name);       /* dataset */
 bool ch4_store_has_attr(const ch4_store_reader *reader, const char *name);
 
+typedef struct ch4_store_entry {
+    char name[CH4_STORE_NAME];
+    ch4_tensor shape; /* as ch4_store_stat gives it */
+} ch4_store_entry;
+
+/* All datasets in the order of their names: the first `room` of them into out, *n is how many were put there. CH4_EFORMAT. */
+ch4_status ch4_store_list(const ch4_store_reader *reader, ch4_store_entry *out, int room, int *n, ch4_err *err);
+
 /* Shape and dtype of a dataset as a view without data (data == NULL, contiguous strides). CH4_ENOENT, CH4_EFORMAT. */
 ch4_status ch4_store_stat(const ch4_store_reader *reader, const char *name, ch4_tensor *out, ch4_err *err);
 

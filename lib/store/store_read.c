@@ -186,6 +186,43 @@ ch4_status ch4_store_stat(const ch4_store_reader *reader, const char *name, ch4_
     return status;
 }
 
+typedef struct listing {
+    const ch4_store_reader *reader;
+    ch4_store_entry *out;
+    int room, n;
+    ch4_status status;
+    ch4_err *err;
+} listing;
+
+/* One link of the file, in the order of names; `name` has no slash in front. Stops (1) when full or at an error. */
+static herr_t list_link(hid_t group, const char *name, const H5L_info_t *info, void *data)
+{
+    listing *l = data;
+    char path[CH4_STORE_NAME];
+    (void)group, (void)info;
+    if (l->n == l->room)
+        return 1;
+    if (snprintf(path, sizeof path, "/%s", name) >= (int)sizeof path || !ch4_store_has(l->reader, path))
+        return 0; /* a group */
+    ch4_store_entry *e = &l->out[l->n];
+    memcpy(e->name, path, sizeof path);
+    l->status = ch4_store_stat(l->reader, path, &e->shape, l->err);
+    if (l->status)
+        return 1;
+    l->n++;
+    return 0;
+}
+
+ch4_status ch4_store_list(const ch4_store_reader *reader, ch4_store_entry *out, int room, int *n, ch4_err *err)
+{
+    listing l = {.reader = reader, .out = out, .room = room, .err = err};
+    herr_t walked = H5Lvisit(reader->file, H5_INDEX_NAME, H5_ITER_INC, list_link, &l);
+    *n = l.n;
+    if (l.status)
+        return l.status;
+    return walked < 0 ? store_h5_error(err, CH4_EFORMAT, "%s", reader->path) : CH4_OK;
+}
+
 static ch4_status expect(const ch4_store_reader *r, const char *name, const ch4_tensor *t, ch4_dtype dtype, int rank,
                          const int64_t *shape, ch4_err *err)
 {

@@ -541,6 +541,28 @@ static void hostile_attention_is_refused(void **state)
     }
 }
 
+static void datasets_are_listed_by_name(void **state)
+{
+    (void)state;
+    const char *path = in_dir("list.h5");
+    ch4_store_writer *w = sample_writer(path, 1);
+    ch4_store_reader *r = NULL;
+    ch4_store_entry e[8];
+    int n = -1;
+    assert_int_equal(ch4_store_commit(&w, NULL, NULL), CH4_OK);
+    assert_int_equal(ch4_store_open(&r, path, NULL), CH4_OK);
+    assert_int_equal(ch4_store_list(r, e, 8, &n, NULL), CH4_OK);
+    assert_int_equal(n, 3);
+    assert_string_equal(e[0].name, "/attention/none");
+    assert_string_equal(e[1].name, "/attention/value");
+    assert_string_equal(e[2].name, "/latents");
+    assert_true(e[2].shape.dtype == CH4_DTYPE_F32 && e[2].shape.rank == 3 && e[2].shape.shape[1] == 3);
+    assert_true(e[1].shape.dtype == CH4_DTYPE_F16 && e[0].shape.shape[0] == 0);
+    assert_int_equal(ch4_store_list(r, e, 2, &n, NULL), CH4_OK);
+    assert_int_equal(n, 2);
+    ch4_store_close(&r);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -555,6 +577,7 @@ int main(void)
         T(damaged_files_are_refused),
         T(random_hdf5_bytes_are_an_error),
         T(foreign_content_is_refused_by_name),
+        T(datasets_are_listed_by_name),
         T(leftovers_are_swept),
         T(a_full_disk_leaves_nothing_and_can_go_on),
         T(a_missing_folder_is_an_error),
