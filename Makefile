@@ -129,7 +129,7 @@ bench-run: $(PROGS)
 
 lint-run: $(PROGS)
 	$(Q)tools/check-layers
-	$(Q)tools/check-headers "$(CC)" $(CPPFLAGS)
+	$(Q)tools/check-headers "$(CC)" $(ARCH) $(CPPFLAGS)
 	$(Q)cppcheck -q --std=c11 --language=c --enable=warning,portability --inline-suppr --error-exitcode=1 \
 	    --suppress=missingIncludeSystem --suppress=unknownMacro -j2 --template='{file}:{line}: {severity}: {message} [{id}]' \
 	    -Ilib -I. -I$(B)/gen lib stages tools orchestrator
