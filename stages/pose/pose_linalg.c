@@ -12,60 +12,111 @@ static bool all_finite(const double *x, int n)
     return true;
 }
 
-/* One Jacobi rotation that zeroes a[p,q]; v's rows collect the eigenvectors. */
-static void jacobi_rotate(double *a, double *v, int n, int p, int q)
+/* Householder reflections that make a tridiagonal: diagonal d, subdiagonal e[1..n-1]. Row k of q becomes the k-th basis vector: a_before =
+ * q^T tri q. */
+static void tridiagonal(double *a, double *q, double *d, double *e, int n)
 {
-    double tau = (a[q * n + q] - a[p * n + p]) / (2 * a[p * n + q]);
-    double t = copysign(1, tau) / (fabs(tau) + sqrt(1 + tau * tau)), c = 1 / sqrt(1 + t * t), s = t * c;
-    for (int k = 0; k < n; k++) {
-        double x = a[p * n + k], y = a[q * n + k], vx = v[p * n + k], vy = v[q * n + k];
-        a[p * n + k] = c * x - s * y;
-        a[q * n + k] = s * x + c * y;
-        v[p * n + k] = c * vx - s * vy;
-        v[q * n + k] = s * vx + c * vy;
+    for (int i = 0; i < n * n; i++)
+        q[i] = i / n == i % n;
+    for (int k = 0; k + 2 < n; k++) {
+        double v[CH4_EIG_MAX] = {0}, p[CH4_EIG_MAX] = {0}, norm = 0, dot = 0;
+        for (int i = k + 1; i < n; i++)
+            norm += a[i * n + k] * a[i * n + k];
+        norm = sqrt(norm);
+        double head = a[(k + 1) * n + k], alpha = head > 0 ? -norm : norm, beta = norm * (norm + fabs(head)); /* v.v / 2 */
+        if (!(beta > 0))
+            continue;
+        for (int i = k + 1; i < n; i++)
+            v[i] = a[i * n + k] - (i == k + 1 ? alpha : 0);
+        for (int i = k; i < n; i++) { /* p = a v / beta */
+            for (int j = k + 1; j < n; j++)
+                p[i] += a[i * n + j] * v[j];
+            p[i] /= beta;
+        }
+        for (int i = k + 1; i < n; i++)
+            dot += p[i] * v[i];
+        for (int i = k; i < n; i++)
+            p[i] -= dot / (2 * beta) * v[i];
+        for (int i = k; i < n; i++)
+            for (int j = k; j < n; j++)
+                a[i * n + j] -= v[i] * p[j] + p[i] * v[j];
+        for (int c = 0; c < n; c++) { /* rows of q take part in the reflection */
+            double s = 0;
+            for (int i = k + 1; i < n; i++)
+                s += v[i] * q[i * n + c];
+            s /= beta;
+            for (int i = k + 1; i < n; i++)
+                q[i * n + c] -= s * v[i];
+        }
     }
-    for (int k = 0; k < n; k++) {
-        double x = a[k * n + p], y = a[k * n + q];
-        a[k * n + p] = c * x - s * y;
-        a[k * n + q] = s * x + c * y;
+    for (int i = 0; i < n; i++) {
+        d[i] = a[i * n + i];
+        e[i] = i > 0 ? a[i * n + i - 1] : 0;
     }
-    a[p * n + q] = a[q * n + p] = 0;
 }
 
-/* Cyclic Jacobi and not LAPACK's dsyev: OpenBLAS hands that to its threads already for n = 9, which takes ten times as long as the
- * work, and small eigenvalues come out more exactly. */
+/* One implicit QL sweep on rows l..m of a tridiagonal matrix (Wilkinson's shift), the rows of q along with it. */
+static void ql_sweep(double *d, double *e, double *q, int n, int l, int m)
+{
+    double g = (d[l + 1] - d[l]) / (2 * e[l + 1]), r = sqrt(g * g + 1), s = 1, c = 1, p = 0;
+    g = d[m] - d[l] + e[l + 1] / (g + copysign(r, g));
+    for (int i = m - 1; i >= l; i--) {
+        double f = s * e[i + 1], b = c * e[i + 1];
+        r = sqrt(f * f + g * g);
+        if (i + 2 < n)
+            e[i + 2] = r;
+        if (r == 0) { /* split early */
+            d[i + 1] -= p;
+            if (m + 1 < n)
+                e[m + 1] = 0;
+            return;
+        }
+        s = f / r;
+        c = g / r;
+        g = d[i + 1] - p;
+        r = (d[i] - g) * s + 2 * c * b;
+        p = s * r;
+        d[i + 1] = g + p;
+        g = c * r - b;
+        for (int k = 0; k < n; k++) {
+            double x = q[(i + 1) * n + k], y = q[i * n + k];
+            q[(i + 1) * n + k] = s * y + c * x;
+            q[i * n + k] = c * y - s * x;
+        }
+    }
+    d[l] -= p;
+    e[l + 1] = g;
+    if (m + 1 < n)
+        e[m + 1] = 0;
+}
+
+/* Not LAPACK's dsyev: OpenBLAS hands that to its threads already for n = 9, which takes many times as long as the work itself. */
 bool ch4_eig_sym(double *a, double *w, int n)
 {
-    double v[CH4_EIG_MAX * CH4_EIG_MAX] = {0}, scale = 0;
+    double q[CH4_EIG_MAX * CH4_EIG_MAX], d[CH4_EIG_MAX], e[CH4_EIG_MAX + 1] = {0};
     if (!all_finite(a, n * n))
         return false;
-    for (int i = 0; i < n; i++)
-        v[i * n + i] = 1;
-    for (int i = 0; i < n * n; i++)
-        scale = fmax(scale, fabs(a[i]));
-    bool changed = scale > 0;
-    for (int sweep = 0; changed && sweep < 30; sweep++) {
-        changed = false;
-        for (int p = 0; p < n; p++)
-            for (int q = p + 1; q < n; q++) {
-                double small = 1e-17 * sqrt(fabs(a[p * n + p])) * sqrt(fabs(a[q * n + q]));
-                if (fabs(a[p * n + q]) <= fmax(small, 1e-20 * scale))
-                    continue;
-                jacobi_rotate(a, v, n, p, q);
-                changed = true;
-            }
+    tridiagonal(a, q, d, e, n);
+    for (int l = 0, sweeps = 0; l < n;) {
+        int m = l;
+        while (m + 1 < n && fabs(e[m + 1]) > 1e-16 * (fabs(d[m]) + fabs(d[m + 1])))
+            m++;
+        if (m == l) {
+            l++;
+            sweeps = 0;
+        } else if (sweeps++ < 60) {
+            ql_sweep(d, e, q, n, l, m);
+        } else {
+            return false;
+        }
     }
-    if (changed)
-        return false;
-    double sorted[CH4_EIG_MAX * CH4_EIG_MAX];
     for (int i = 0; i < n; i++) { /* ascending; among equals the order of the rows */
         int rank = 0;
         for (int j = 0; j < n; j++)
-            rank += a[j * n + j] < a[i * n + i] || (a[j * n + j] == a[i * n + i] && j < i);
-        w[rank] = a[i * n + i];
-        memcpy(sorted + (size_t)(rank * n), v + (size_t)(i * n), (size_t)n * sizeof *v);
+            rank += d[j] < d[i] || (d[j] == d[i] && j < i);
+        w[rank] = d[i];
+        memcpy(a + (size_t)(rank * n), q + (size_t)(i * n), (size_t)n * sizeof *q);
     }
-    memcpy(a, sorted, (size_t)(n * n) * sizeof *a);
     return true;
 }
 

@@ -1,4 +1,4 @@
-/* The few dense solvers that PnP needs: LAPACK, and Jacobi for eigenvectors. Matrices are small and live on the caller's stack; nothing allocates.
+/* The few dense solvers that PnP needs: LAPACK, but for eigenvectors. Matrices are small and live on the caller's stack; nothing allocates.
  * All return false where the iteration did not converge or an input was not finite. */
 #ifndef CH4_POSE_LINALG_H
 #define CH4_POSE_LINALG_H
