@@ -81,15 +81,20 @@ static void write_failure(const ch4_run *r, const ch4_run_clip *c, int64_t windo
     json_decref(o);
 }
 
+/* A line about a clip names its input; most texts do so already. */
+static void say_of_clip(ch4_run *r, const ch4_run_clip *c, const char *text, const char *more)
+{
+    const char *slash = strrchr(c->plan->given, '/'), *base = slash && slash[1] ? slash + 1 : c->plan->given;
+    if (strstr(text, base)) ch4_say(r, "%s%s", text, more);
+    else ch4_say(r, "%s: %s%s", c->plan->given, text, more);
+}
+
 void ch4_clip_fail(ch4_run *r, ch4_run_clip *c, int64_t window, const char *stage, ch4_status status, const char *text)
 {
     if (c->phase == CH4_PHASE_DONE || c->phase == CH4_PHASE_FAILED) return;
     c->phase = CH4_PHASE_FAILED;
     c->status = status;
-    const char *slash = strrchr(c->plan->given, '/'), *base = slash && slash[1] ? slash + 1 : c->plan->given;
-    const char *advice = status == CH4_ENOSPC ? ": make room, or choose another folder with -o" : "";
-    if (strstr(text, base)) ch4_say(r, "%s%s", text, advice);
-    else ch4_say(r, "%s: %s%s", c->plan->given, text, advice);
+    say_of_clip(r, c, text, status == CH4_ENOSPC ? ": make room, or choose another folder with -o" : "");
     ch4_log_error(&r->log, "clip failed", CH4_STR("clip", c->plan->name), CH4_INT("window", window), CH4_STR("stage", stage),
                   CH4_STR("status", ch4_status_name(status)), CH4_STR("reason", text));
     write_failure(r, c, window, stage, status, text);
@@ -104,7 +109,7 @@ void ch4_clip_note(ch4_run *r, ch4_run_clip *c, const char *text)
     if (more) c->notes = more;
     char *copy = more ? strdup(text) : NULL;
     if (copy) c->notes[c->n_notes++] = copy;
-    ch4_say(r, "%s", text);
+    say_of_clip(r, c, text, "");
 }
 
 bool ch4_clips_over(const ch4_run *r)
