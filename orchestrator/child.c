@@ -126,7 +126,10 @@ static ch4_child_state act_final(const scene *s)
     ch4_child *c = s->child;
     char how[80];
     ch4_child_describe_exit(how, sizeof how, c->wait_status);
-    if (*c->last_words) snprintf(c->reason, sizeof c->reason, "%s", c->last_words);
+    char who[48];
+    snprintf(who, sizeof who, "chain4d-%s: ", c->name); /* what every stage puts in front of its last line */
+    const char *words = c->last_words + (strncmp(c->last_words, who, strlen(who)) ? 0 : strlen(who));
+    if (*words) snprintf(c->reason, sizeof c->reason, "%s%s", words, WEXITSTATUS(c->wait_status) == 3 ? ": repair it or give another" : "");
     else snprintf(c->reason, sizeof c->reason, "stage %s cannot run: %s", c->name, how);
     return fail(c, WEXITSTATUS(c->wait_status));
 }

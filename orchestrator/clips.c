@@ -85,7 +85,7 @@ static void write_failure(const ch4_run *r, const ch4_run_clip *c, int64_t windo
 static void say_of_clip(ch4_run *r, const ch4_run_clip *c, const char *text, const char *more)
 {
     const char *slash = strrchr(c->plan->given, '/'), *base = slash && slash[1] ? slash + 1 : c->plan->given;
-    if (strstr(text, base)) ch4_say(r, "%s%s", text, more);
+    if (strstr(text, base) || strstr(text, c->plan->name)) ch4_say(r, "%s%s", text, more);
     else ch4_say(r, "%s: %s%s", c->plan->given, text, more);
 }
 

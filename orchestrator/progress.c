@@ -149,7 +149,7 @@ void ch4_report(const ch4_run *r)
         const ch4_run_clip *c = &r->clips[i];
         if (c->phase == CH4_PHASE_DONE) print_done(r, c), done++;
         else if (c->phase == CH4_PHASE_FAILED) printf("%s: failed\n", c->plan->given), failed++;
-        else printf("%s: not finished; run the same command again to go on\n", c->plan->given);
+        else printf("%s: not done%s\n", c->plan->given, r->exit_code ? "" : "; the same command goes on with it");
     }
     printf("time %.1f s; seconds of work:", ch4_clock_seconds() - r->progress.start);
     for (int i = 0; i < CH4_N_STAGES; i++) printf(" %s %.1f", ch4_run_stages[i], r->stats[i].base_work_s + r->stats[i].work_s);
