@@ -11,7 +11,12 @@
     X(rng)                          \
     X(chamfer)                      \
     X(icp)                          \
-    X(shape)
+    X(shape)                        \
+    X(tapvid)                       \
+    X(badja)                        \
+    X(worldtrack)                   \
+    X(tapvid3d)                     \
+    X(pose)
 
 #define X(section) ch4_golden_run ch4_golden_eval_##section;
 CH4_GOLDEN_EVAL_SECTIONS(X)
