@@ -86,7 +86,8 @@ static const ch4_opt options[] = {
     O(pose.confidence, "0.999", 0.5, 0.999999, NULL, "RANSAC stops when it is this sure"),
     O(pose.track_stride, "8", 1, 512, NULL, "distance between tracked pixels of the anchor frame"),
     O(pose.cauchy_px, "4", 0, 1000, NULL, "scale of the robust weights of the last refinement, same unit, 0 = off"),
-    O(pose.mode, "per_frame", 0, 0, CH4_POSE_MODE_CHOICES, "a camera for each frame, or the anchor's for all"),
+    O(pose.mode, "anchor", 0, 0, CH4_POSE_MODE_CHOICES, "the anchor's camera for all frames (the motion is in the mesh), or each frame solved for itself"),
+    O(pose.outline, "true", 0, 0, NULL, "find the anchor's camera from outline and matches together where matches are few"),
 
     O(sink.fps, "0", 0, 1000, NULL, "frames per second of the animation, 0 = the video's own times"),
     O(sink.glb, "true", 0, 0, NULL, "write mesh.glb"),

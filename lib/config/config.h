@@ -118,6 +118,7 @@ typedef struct ch4_config {
         int64_t track_stride;
         double cauchy_px;
         ch4_pose_mode mode;
+        bool outline;
     } pose;
     struct {
         double fps;

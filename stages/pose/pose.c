@@ -274,7 +274,7 @@ ch4_status ch4_pose_file(ch4_store_writer *writer, ch4_pose_report *report, cons
 static ch4_pose_options options_of(const struct ch4_config *config)
 {
     ch4_pose_options o = {.focal = config->pose.focal, .pnp = ch4_pnp_defaults(), .track_stride = config->pose.track_stride,
-                          .anchor_only = config->pose.mode == CH4_POSE_ANCHOR};
+                          .outline = config->pose.outline, .anchor_only = config->pose.mode == CH4_POSE_ANCHOR};
     o.pnp.threshold_px = config->pose.threshold_px;
     o.pnp.iterations = (int)config->pose.iterations;
     o.pnp.confidence = config->pose.confidence;
@@ -291,7 +291,7 @@ static void tell(ch4_stage *stage, const ch4_stage_window *window, const ch4_pos
     else if (window->index == 0 && r->anchor_status == CH4_CAMERA_KEPT)
         ch4_stage_note(stage, &window->clip, "%s: no camera could be found in the anchor frame: that of the nearest frame is used", window->clip.name);
     ch4_log_info(stage->log, "cameras", CH4_STR("clip", window->clip.name), CH4_INT("window", window->index), CH4_INT("frames", r->frames),
-                 CH4_INT("solved", r->solved), CH4_INT("pairs", r->pairs), CH4_INT("tracks", r->queries), CH4_INT("missed", r->missed));
+                 CH4_STR("anchor", ch4_camera_status_name(r->anchor_status)), CH4_INT("solved", r->solved), CH4_INT("pairs", r->pairs), CH4_INT("tracks", r->queries), CH4_INT("missed", r->missed));
 }
 
 ch4_status ch4_pose_process(ch4_stage *stage, void *state, const ch4_stage_window *window, ch4_err *err)

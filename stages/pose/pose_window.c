@@ -5,8 +5,9 @@
 #include <string.h>
 
 #include "stages/pose/rays.h"
+#include "stages/pose/silhouette.h"
 
-enum { PATCH_PX = 16 }; /* side of a patch in the image that thresholds are given for: 256 pixels, 16 patches */
+enum { PATCH_PX = 16, TRUSTED_INLIERS = 30, TRUSTED_PERCENT = 60 }; /* side of a patch in the image that thresholds are given for: 256 pixels, 16 patches */
 
 const char *ch4_camera_status_name(int status)
 {
@@ -79,30 +80,74 @@ static int64_t collect_pairs(double *object, double *image, const uint8_t *is_ob
     return n;
 }
 
+typedef struct frame_pairs {
+    double *object, *image; /* [n,3], [n,2] */
+    int64_t n;
+} frame_pairs;
+
+static void pairs_fini(frame_pairs *p)
+{
+    free(p->object);
+    free(p->image);
+}
+
+static ch4_status pairs_init(frame_pairs *p, const ch4_pose_input *in, int64_t frame, ch4_err *err)
+{
+    uint8_t *is_object = NULL;
+    ch4_status st;
+    *p = (frame_pairs){0};
+    if ((st = ch4_calloc(&p->object, (size_t)in->P * 3, sizeof *p->object, "pairs", err)) ||
+        (st = ch4_calloc(&p->image, (size_t)in->P * 2, sizeof *p->image, "pairs", err)) || (st = ch4_calloc(&is_object, (size_t)in->P, 1, "pairs", err)))
+        return st;
+    for (int64_t i = 0; i < in->P; i++)
+        is_object[i] = patch_is_object(in, i);
+    p->n = collect_pairs(p->object, p->image, is_object, in, frame);
+    free(is_object);
+    return CH4_OK;
+}
+
 /* The frame's own camera; status none where it cannot be solved (the pose is then zero). */
 static ch4_status solve_frame(ch4_camera *out, int64_t *pairs, const ch4_pose_input *in, int64_t frame, const ch4_pose_options *opt, ch4_err *err)
 {
-    double *object = NULL, *image = NULL;
-    uint8_t *is_object = NULL;
+    frame_pairs p;
     ch4_pnp_options pnp = scaled(in, opt, frame);
     ch4_pnp_result r = {0};
-    ch4_status st;
-    if ((st = ch4_calloc(&object, (size_t)in->P * 3, sizeof *object, "pairs", err)) || (st = ch4_calloc(&image, (size_t)in->P * 2, sizeof *image, "pairs", err)) ||
-        (st = ch4_calloc(&is_object, (size_t)in->P, 1, "pairs", err)))
-        goto out;
-    for (int64_t p = 0; p < in->P; p++)
-        is_object[p] = patch_is_object(in, p);
-    *pairs = collect_pairs(object, image, is_object, in, frame);
-    st = ch4_pnp_solve(&r, NULL, object, image, *pairs, intrinsics_of(in, opt), &pnp, err);
+    ch4_status st = pairs_init(&p, in, frame, err);
+    if (st == CH4_OK)
+        st = ch4_pnp_solve(&r, NULL, p.object, p.image, p.n, intrinsics_of(in, opt), &pnp, err);
+    *pairs = p.n;
     *out = (ch4_camera){.pose = r.pose, .pnp = (uint8_t)r.status, .inliers = (int32_t)r.inliers, .status = CH4_CAMERA_NONE};
-    if (r.status == CH4_PNP_OK)
+    if (st == CH4_OK && r.status == CH4_PNP_OK)
         out->status = CH4_CAMERA_SOLVED;
-    else if (r.status == CH4_PNP_OK_FALLBACK)
+    else if (st == CH4_OK && r.status == CH4_PNP_OK_FALLBACK)
         out->status = CH4_CAMERA_SOLVED_SQPNP;
-out:
-    free(object);
-    free(image);
-    free(is_object);
+    pairs_fini(&p);
+    return st;
+}
+
+/* Outline and matches of the anchor frame together, from PnP's pose if there is one; *camera is left alone where that finds nothing. */
+static ch4_status help_with_outline(ch4_camera *camera, const ch4_pose_input *in, const ch4_pose_options *opt, ch4_err *err)
+{
+    frame_pairs p;
+    ch4_pnp_options pnp = scaled(in, opt, in->anchor);
+    ch4_rigid pose;
+    double score;
+    bool found = false;
+    ch4_status st = pairs_init(&p, in, in->anchor, err);
+    ch4_outline_input o = {.vertices = in->vertices + 3 * in->anchor * in->V, .faces = in->faces, .V = in->V, .F = in->F, .alpha = in->alpha,
+                           .side = in->side, .pairs = {.object = p.object, .image = p.image, .n = p.n},
+                           .patch_px = (double)in->side / (double)in->grid, .k = intrinsics_of(in, opt), .seed = opt->pnp.seed};
+    if (st == CH4_OK)
+        st = ch4_pose_from_outline(&pose, &score, &found, &o, camera->status == CH4_CAMERA_NONE ? NULL : &camera->pose, err);
+    if (st == CH4_OK && found) {
+        *camera = (ch4_camera){.pose = pose, .status = CH4_CAMERA_OUTLINE, .pnp = camera->pnp};
+        for (int64_t i = 0; i < p.n; i++) {
+            double y[3], uv[2];
+            ch4_rigid_apply(y, &pose, p.object + 3 * i);
+            camera->inliers += ch4_project(uv, o.k, y) && hypot(uv[0] - p.image[2 * i], uv[1] - p.image[2 * i + 1]) <= pnp.threshold_px;
+        }
+    }
+    pairs_fini(&p);
     return st;
 }
 
@@ -115,9 +160,12 @@ static ch4_rigid frontal(const ch4_pose_options *opt)
 ch4_status ch4_pose_anchor(ch4_camera *out, const ch4_pose_input *in, const ch4_pose_options *opt, ch4_err *err)
 {
     ch4_camera own = {0};
-    int64_t pairs;
+    int64_t pairs = 0;
     ch4_status st = solve_frame(&own, &pairs, in, in->anchor, opt, err);
     *out = own;
+    bool trusted = own.inliers >= TRUSTED_INLIERS && 100 * own.inliers >= TRUSTED_PERCENT * pairs;
+    if (st == CH4_OK && opt->outline && !trusted)
+        st = help_with_outline(out, in, opt, err);
     for (int64_t d = 1; st == CH4_OK && out->status == CH4_CAMERA_NONE && d < in->T; d++)
         for (int64_t sign = -1; st == CH4_OK && sign <= 1 && out->status == CH4_CAMERA_NONE; sign += 2) {
             int64_t f = in->anchor + sign * d;

@@ -14,6 +14,7 @@
 #define CH4_CAMERA_STATUS_LIST(X)                                                                                      \
     X(CH4_CAMERA_SOLVED, "solved")                                                                                     \
     X(CH4_CAMERA_SOLVED_SQPNP, "solved_sqpnp") /* EPnP's pose was degenerate, SQPnP's is used */                       \
+    X(CH4_CAMERA_OUTLINE, "outline") /* too few matches for PnP alone: outline and matches together (silhouette.h) */   \
     X(CH4_CAMERA_KEPT, "kept")     /* this frame could not be solved: the camera of its neighbour towards the anchor */ \
     X(CH4_CAMERA_ANCHOR, "anchor") /* as asked (mode anchor): the clip's anchor camera */                              \
     X(CH4_CAMERA_NONE, "none")     /* no camera was found, in this clip or frame: a frontal one stands in its place */
@@ -38,6 +39,7 @@ typedef struct ch4_pose_options {
     double focal;        /* in units of half the side of the frame */
     ch4_pnp_options pnp; /* lengths in pixels of a frame whose patches have 16 pixels: scaled to the frame at hand */
     int64_t track_stride;
+    bool outline;        /* help the anchor camera with the outline of the object where matches are few */
     bool anchor_only;    /* the anchor's camera for all frames */
 } ch4_pose_options;
 
@@ -73,8 +75,9 @@ typedef struct ch4_pose_result {
 
 void ch4_pose_result_fini(ch4_pose_result *r);
 
-/* The anchor camera of a clip, from its first window: solved in the anchor frame; if that fails, in the nearest frame where it
- * succeeds (status kept); if none does, a frontal one (status none). */
+/* The anchor camera of a clip, from its first window: solved in the anchor frame. With fewer than 30 inliers, or less than 60 % of the
+ * matches, PnP is not trusted alone: outline and matches together (status outline, if asked). Without that: the camera of the
+ * nearest frame where PnP succeeds (status kept); if none does, a frontal one (status none). */
 ch4_status ch4_pose_anchor(ch4_camera *out, const ch4_pose_input *in, const ch4_pose_options *opt, ch4_err *err);
 
 /* Queries on a grid of every track_stride pixels over the foreground (alpha >= 128) of the anchor frame, where the ray meets the mesh.

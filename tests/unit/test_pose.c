@@ -328,6 +328,47 @@ static void what_cannot_be_solved_says_so(void **state)
     ch4_pose_result_fini(&r);
 }
 
+/* Six matches, half of them wrong: PnP cannot know; with the outline the camera is found. */
+static void outline_helps_where_matches_are_few(void **state)
+{
+    (void)state;
+    window w;
+    ch4_camera anchor;
+    ch4_pose_options o = window_options();
+    make_window(&w);
+    /* an object without symmetry: the sheet's near corner is pulled out; the picture is what the true camera sees of it */
+    ch4_intrinsics k = ch4_intrinsics_make(CH4_NDC_FOCAL, SIDE, SIDE);
+    float *vert = w.vertices + 3 * VERT;
+    memset(w.alpha, 0, sizeof w.alpha);
+    for (int p = 0; p < P; p++)
+        vert[3 * p + 1] -= p % GRID < 3 ? 0.25f * (float)(3 - p % GRID) : 0;
+    ch4_raymesh *mesh = NULL;
+    assert_int_equal(ch4_raymesh_create(&mesh, vert, VERT, w.faces, w.in.F, NULL), CH4_OK);
+    for (int i = 0; i < SIDE * SIDE; i++) {
+        double origin[3], d[3];
+        ch4_camera_ray(origin, d, k, &w.pose, i % SIDE + 0.5, i / SIDE + 0.5);
+        w.alpha[i] = ch4_raymesh_cast(mesh, origin, d).face >= 0 ? 255 : 0;
+    }
+    ch4_raymesh_destroy(&mesh);
+    for (int p = 0; p < P; p++) {
+        double y[3], uv[2];
+        ch4_rigid_apply(y, &w.pose, (double[]){vert[3 * p], vert[3 * p + 1], vert[3 * p + 2]});
+        assert_true(ch4_project(uv, k, y));
+        for (int c = 0; c < 2; c++)
+            w.xy[2 * (P + p) + c] = (float)uv[c] + (p % 3 == 0 ? 14 : 3) * (c ? 1 : -1);
+        w.vertex_score[p] = p % 11 == 5;
+    }
+    assert_int_equal(ch4_pose_anchor(&anchor, &w.in, &o, NULL), CH4_OK);
+    assert_true(anchor.status != CH4_CAMERA_OUTLINE);
+    o.outline = true;
+    assert_int_equal(ch4_pose_anchor(&anchor, &w.in, &o, NULL), CH4_OK);
+    assert_int_equal(anchor.status, CH4_CAMERA_OUTLINE);
+    assert_true(ch4_rotation_angle_deg(anchor.pose.R, w.pose.R) < 12);
+    ch4_camera again;
+    assert_int_equal(ch4_pose_anchor(&again, &w.in, &o, NULL), CH4_OK);
+    assert_memory_equal(&again.pose, &anchor.pose, sizeof anchor.pose);
+}
+
 /* --- the files -------------------------------------------------------------------------------------------------------------------- */
 
 static void put(ch4_store_writer *w, const char *name, ch4_tensor t)
@@ -409,6 +450,7 @@ int main(void)
         cmocka_unit_test(tree_agrees_with_every_face_by_itself),
         cmocka_unit_test(window_finds_cameras_and_tracks),
         cmocka_unit_test(what_cannot_be_solved_says_so),
+        cmocka_unit_test(outline_helps_where_matches_are_few),
         cmocka_unit_test(files_in_file_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
