@@ -12,6 +12,7 @@
     X(chamfer)                      \
     X(icp)                          \
     X(shape)                        \
+    X(actionbench)                  \
     X(tapvid)                       \
     X(badja)                        \
     X(worldtrack)                   \
