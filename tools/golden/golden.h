@@ -36,6 +36,7 @@
     X(embeddings)                                                                                                      \
     X(triposg_vae_decode)                                                                                              \
     X(triposg_vae_encode)                                                                                              \
+    X(autoencoder_stage2)                                                                                              \
     X(dinov2)
 
 typedef struct ch4_golden_tally {
