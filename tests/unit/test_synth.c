@@ -161,8 +161,9 @@ static void camera_and_pictures_agree_within_a_pixel(void **state)
     float *scratch = malloc(sizeof(float) * 3 * (size_t)c.mesh.n_vert);
     uint8_t *rgba = malloc(SIZE * SIZE * 4);
     for (int64_t f = 0; f < 16; f += 5) {
-        ch4_synth_rasterise(sample, scratch, &c.mesh, f, &cam);
-        ch4_synth_resolve(rgba, scratch, sample, &c.mesh, f, &cam);
+        ch4_synth_surface surface = ch4_synth_surface_at(&c.mesh, f);
+        ch4_synth_rasterise(sample, scratch, &surface, &cam);
+        ch4_synth_resolve(rgba, scratch, sample, &surface, &cam);
         double lo[2] = {SIZE, SIZE}, hi[2] = {0, 0};
         for (int64_t v = 0; v < c.mesh.n_vert; v++) {
             ch4_synth_project(uv, &z, &cam, c.mesh.vert + (f * c.mesh.n_vert + v) * 3);

@@ -53,11 +53,12 @@ static ch4_status save_pictures(float *inverse_depth, const char *folder, const 
     if (!st) st = ch4_calloc(&screen, (size_t)clip->mesh.n_vert * 3, sizeof(float), "screen positions", err);
     if (!st) st = ch4_synth_video_create(&video, path, camera->size, fps, err);
     for (int64_t f = 0; !st && f < clip->mesh.n_frames; f++) {
-        ch4_synth_rasterise(sample, screen, &clip->mesh, f, camera);
-        ch4_synth_resolve(rgba, screen, sample, &clip->mesh, f, camera);
+        ch4_synth_surface surface = ch4_synth_surface_at(&clip->mesh, f);
+        ch4_synth_rasterise(sample, screen, &surface, camera);
+        ch4_synth_resolve(rgba, screen, sample, &surface, camera);
         for (size_t i = 0; i < samples; i++) inverse_depth[(size_t)f * samples + i] = sample[i].inverse_depth;
         snprintf(path, sizeof(path), "%s/imgs/%02lld.png", folder, (long long)f);
-        st = ch4_synth_png_save(path, rgba, camera->size, err);
+        st = ch4_synth_png_save(path, rgba, camera->size, camera->size, 4, err);
         ch4_synth_on_white(rgb, rgba, camera->size);
         if (!st) st = ch4_synth_video_write(video, rgb, err);
     }

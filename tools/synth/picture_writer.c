@@ -9,14 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-ch4_status ch4_synth_png_save(const char *path, const uint8_t *rgba, int size, ch4_err *err)
+ch4_status ch4_synth_png_save(const char *path, const uint8_t *pixel, int width, int height, int channels, ch4_err *err)
 {
-    png_image image = {.version = PNG_IMAGE_VERSION, .width = (png_uint_32)size, .height = (png_uint_32)size, .format = PNG_FORMAT_RGBA};
+    assert(channels == 3 || channels == 4);
+    png_image image = {.version = PNG_IMAGE_VERSION, .width = (png_uint_32)width, .height = (png_uint_32)height,
+                       .format = channels == 4 ? PNG_FORMAT_RGBA : PNG_FORMAT_RGB};
     FILE *f = fopen(path, "wbe");
     if (!f) return ch4_err_set_errno(err, errno, "%s", path);
     ch4_status st = CH4_OK;
     errno = 0;
-    if (!png_image_write_to_stdio(&image, f, 0, rgba, 0, NULL))
+    if (!png_image_write_to_stdio(&image, f, 0, pixel, 0, NULL))
         st = errno ? ch4_err_set_errno(err, errno, "%s: %s", path, image.message) : ch4_err_set(err, CH4_EIO, "%s: %s", path, image.message);
     if (fclose(f) != 0 && !st) st = ch4_err_set_errno(err, errno, "%s", path);
     return st;

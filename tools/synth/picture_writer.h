@@ -6,8 +6,8 @@
 
 #include "base/err.h"
 
-/* rgba [size,size,4], alpha not premultiplied. CH4_EIO and kin name the path. */
-ch4_status ch4_synth_png_save(const char *path, const uint8_t *rgba, int size, ch4_err *err);
+/* pixel [height,width,channels]; channels is 3 (RGB) or 4 (RGBA, alpha not premultiplied). CH4_EIO and kin name the path. */
+ch4_status ch4_synth_png_save(const char *path, const uint8_t *pixel, int width, int height, int channels, ch4_err *err);
 
 /* rgb [size,size,3] = rgba on white, rounded to nearest. */
 void ch4_synth_on_white(uint8_t *rgb, const uint8_t *rgba, int size);

@@ -65,8 +65,9 @@ static ch4_status fill_pictures(shard *s, int64_t clip, const ch4_synth_mesh *me
     if (!st) st = ch4_calloc(&screen, (size_t)mesh->n_vert * 3, sizeof(float), "screen positions", err);
     if (st) goto out;
     for (int f = 0; f < F; f++) {
-        ch4_synth_rasterise(sample + (size_t)f * samples, screen, mesh, f, &camera);
-        ch4_synth_resolve(rgba + (size_t)f * pixels * 4, screen, sample + (size_t)f * samples, mesh, f, &camera);
+        ch4_synth_surface surface = ch4_synth_surface_at(mesh, f);
+        ch4_synth_rasterise(sample + (size_t)f * samples, screen, &surface, &camera);
+        ch4_synth_resolve(rgba + (size_t)f * pixels * 4, screen, sample + (size_t)f * samples, &surface, &camera);
     }
     ch4_box box = union_box(rgba, size);
     ch4_crop c = ch4_crop_of_box(box, PADDING, true);
