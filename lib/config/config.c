@@ -53,7 +53,7 @@ static const ch4_opt options[] = {
     O(attention.sinkhorn, "-1", -1, 100, NULL, "row and column normalisation passes before Eq. 2, -1 = as the model says"),
     O(attention.power, "0", 0, 10, NULL, "exponent of the entries before normalisation, 0 = as the model says"),
 
-    O(chain.resolution, "64", 8, 512, NULL, "cells per axis of the surfaces that give candidate points"),
+    O(chain.resolution, "0", 0, 512, NULL, "cells per axis of the surfaces that give candidate points, 0 = by the number of tokens (32, 64 or 126), else at least 8"),
     O(chain.anchor_resolution, "96", 8, 512, NULL, "cells per axis of a mesh made from the anchor's latent"),
     O(chain.band, "0.1", 0, 100, NULL, "cells of a coarse grid whose field is closer to zero than this are refined whole, 0 = off"),
     O(chain.candidates, "4096", 16, 65536, NULL, "most candidate points of a frame; more are thinned out evenly at random"),
@@ -62,7 +62,7 @@ static const ch4_opt options[] = {
     O(chain.temperature_mode, "relative", 0, 0, CH4_TEMPERATURE_CHOICES,
       "temperature as a share of each landmark's best score, or in units of the score"),
     O(chain.temperature, "0", 0, 1e3, NULL, "temperature of the softmax of Eq. 4, 0 = as the model says"),
-    O(chain.endpoint, "model", 0, 0, CH4_ENDPOINT_CHOICES, "candidate rows of Eq. 3: as they are, of unit length, or divided by column sums"),
+    O(chain.endpoint, "model", 0, 0, CH4_ENDPOINT_CHOICES, "candidate rows of Eq. 3: as they are, of unit length (vertex rows of Eq. 7 too), or divided by column sums"),
     O(chain.landmarks, "1000", 0, 65536, NULL, "landmarks on the anchor mesh, 0 = every vertex"),
     O(chain.curvature_boost, "2", 0, 100, NULL, "how much curvature attracts landmarks"),
     O(chain.score, "max", 0, 0, CH4_SCORE_CHOICES, "confidence of a landmark: best score, or that times the attention mass on the frame"),
@@ -119,6 +119,8 @@ static void check_between_options(const ch4_config *c, ch4_problems *p)
                          (long long)c->decode.window);
     if (c->decode.foreground == CH4_FOREGROUND_MASK && !c->decode.mask[0])
         ch4_problems_add(p, "decode.foreground: mask needs decode.mask");
+    if (c->chain.resolution > 0 && c->chain.resolution < 8)
+        ch4_problems_add(p, "chain.resolution: %lld is neither 0 nor at least 8", (long long)c->chain.resolution);
     if (c->chain.candidates_min > c->chain.candidates)
         ch4_problems_add(p, "chain.candidates_min: %lld is more than chain.candidates (%lld)", (long long)c->chain.candidates_min,
                          (long long)c->chain.candidates);

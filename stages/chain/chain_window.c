@@ -24,6 +24,12 @@ ch4_status ch4_chain_make_anchor(ch4_mesh *out, ch4_vae *vae, const float *z, in
     return status;
 }
 
+/* A latent of few tokens has no finer detail to show: with 64 tokens, 32, 48, 64 and 96 cells give the same errors to 1 %. */
+static int64_t cells_for(int64_t N)
+{
+    return N <= 128 ? 32 : N <= 1024 ? 64 : 126;
+}
+
 static ch4_status pick_landmarks(int32_t *index, int64_t *K, const ch4_mesh *mesh, const ch4_mesh_graph *graph, double alpha, ch4_err *err)
 {
     double *curvature = NULL, *boost = NULL;
@@ -161,6 +167,8 @@ static ch4_status match_vertices(window_work *k, ch4_err *err)
     for (int64_t v = 0; status == CH4_OK && v < mesh->n_vert; v += VERTEX_BLOCK) {
         int64_t n = ch4_min_i64(VERTEX_BLOCK, mesh->n_vert - v);
         status = ch4_vae_query(k->in->vae, k->anchor_cache, NULL, rows, mesh->vert + 3 * v, n, NULL, err);
+        if (status == CH4_OK && k->options->rows == CH4_MATCH_UNIT)
+            ch4_match_prepare_rows(rows, n, k->N, CH4_MATCH_UNIT);
         if (status == CH4_OK)
             status = ch4_patch_vertex_score(k->in->nn, k->patch_score, k->anchor_patch, rows, k->P, n, k->N, err);
         for (int64_t p = 0; status == CH4_OK && p < k->P; p++) {
@@ -211,7 +219,8 @@ static ch4_status add_candidates(window_work *k, const ch4_vae_cache *cache, int
     ch4_mesh surface = {0};
     float *fresh = NULL;
     ch4_chain_out *out = k->out;
-    const ch4_surface_in in = {k->in->vae, cache, k->options->cells, k->options->band, k->options->inside};
+    int64_t cells = k->options->cells > 0 ? k->options->cells : cells_for(k->N);
+    const ch4_surface_in in = {k->in->vae, cache, cells, k->options->band, k->options->inside};
     ch4_rng rng = ch4_rng_at(k->options->seed, (uint64_t)frame);
     ch4_status status = ch4_surface_extract(&surface, NULL, &in, err);
     if (status == CH4_OK)

@@ -9,7 +9,7 @@
 #include "stages/chain/token_map.h"
 
 typedef struct ch4_chain_options {
-    int64_t cells, anchor_cells; /* of the surfaces, per axis: candidates, and an anchor mesh that is made */
+    int64_t cells, anchor_cells; /* of the surfaces, per axis: candidates (0 = by the number of tokens), and an anchor mesh that is made */
     double band;                 /* see ch4_surface_in */
     int inside;                  /* sign of the field inside, 0 = find out */
     int64_t most, least;         /* candidate points of a frame */
@@ -18,7 +18,7 @@ typedef struct ch4_chain_options {
     int64_t landmarks;           /* 0 = every vertex */
     double curvature_boost;
     ch4_map_reading reading;     /* frame_to_anchor is set by the window's attention */
-    ch4_match_rows rows;
+    ch4_match_rows rows;         /* unit length applies to the vertex rows of Eq. 7 too */
     int64_t k;
     ch4_blend blend;
     bool score_mass;             /* multiply a score by the attention mass of the landmark's tokens on the frame */
