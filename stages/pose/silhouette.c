@@ -113,10 +113,9 @@ static double match_error(const outline *o, const ch4_rigid *pose)
     return p->n ? sum / (double)p->n : 0;
 }
 
-/* 0.3: eight unseen creatures, mini model, true mesh: rotation off by 5.7 degrees in the mean (0.5: 16.9, 1: 18.9, PnP alone: 42.7). */
 static double score_of(const outline *o, const ch4_rigid *pose)
 {
-    return overlap(o, pose) - 0.3 * match_error(o, pose);
+    return overlap(o, pose) - o->in->match_weight * match_error(o, pose);
 }
 
 /* --- search ----------------------------------------------------------------------------------------------------------------- */

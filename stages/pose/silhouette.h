@@ -17,13 +17,14 @@ typedef struct ch4_outline_input {
     int64_t side;
     ch4_pairs pairs;       /* matches: object points, pixels; n may be 0 */
     double patch_px;       /* how far a right match may be off */
+    double match_weight;   /* of the matches against the outline; small where the mesh is known to have the right shape */
     ch4_intrinsics k;
     uint64_t seed;
 } ch4_outline_input;
 
 /* Best pose over rotations of a fixed sequence and *start (may be NULL), each placed so that it fits the outline's box, then refined by
- * steps that shrink. *score: overlap of the outlines (intersection over union, 0 to 1) minus 0.3 times the mean error of the
- * matches (in units of two patches, at most 1 each). *found: false where there is no foreground or no surface; then nothing else is set. CH4_ENOMEM.
+ * steps that shrink. *score: overlap of the outlines (intersection over union, 0 to 1) minus match_weight times the mean error
+ * of the matches (in units of two patches, at most 1 each). *found: false where there is no foreground or no surface; then nothing else is set. CH4_ENOMEM.
  * Deterministic. */
 ch4_status ch4_pose_from_outline(ch4_rigid *pose, double *score, bool *found, const ch4_outline_input *in, const ch4_rigid *start, ch4_err *err);
 
