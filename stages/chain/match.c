@@ -56,7 +56,7 @@ void ch4_match_prepare_rows(float *candidates, int64_t n_candidates, int64_t n_t
 /* Worse of two candidates: smaller score, or equal and higher index. */
 static bool worse(const float *score, int32_t a, int32_t b)
 {
-    return score[a] < score[b] || (score[a] == score[b] && a > b);
+    return score[a] == score[b] ? a > b : score[a] < score[b];
 }
 
 /* heap[0] is the worst kept one. */
