@@ -126,7 +126,7 @@ static void resize_area(uint8_t *to, int size, const uint8_t *from, int64_t side
 static ch4_status take_window(uint8_t *out, bool *found, const ch4_store_reader *r, const int64_t *frame, int64_t n, int size, ch4_err *err)
 {
     ch4_buf index_buf = {0}, picture = {0};
-    ch4_tensor index, shape;
+    ch4_tensor index, shape = {0};
     ch4_status st = ch4_store_read(r, "/frame_index", CH4_DTYPE_I64, 1, NULL, &index_buf, &index, err);
     if (!st) st = ch4_store_stat(r, "/frames", &shape, err);
     if (!st && (shape.dtype != CH4_DTYPE_U8 || shape.rank != 4 || shape.shape[0] != index.shape[0] || shape.shape[1] != shape.shape[2] || shape.shape[1] < 1 ||
