@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/nearest.h"
 #include "orchestrator/place.h"
 #include "orchestrator/plan.h"
 
@@ -52,7 +54,7 @@ static ch4_status read_words(ch4_plan *p, words *w, char frames_set[64], int arg
         case 'q': case QUIET: p->quiet = true; break;
         case 'h': case HELP: p->help = true; return CH4_OK;
         case ':': return ch4_err_set(err, CH4_EINVAL, "%s needs a value; see `chain4d help`", argv[optind - 1]);
-        default: return ch4_err_set(err, CH4_EINVAL, "unknown option %s; see `chain4d help`", argv[optind - 1]);
+        default: return ch4_nearest_option(argv[optind - 1], table, "`chain4d help`", err);
         }
         if (!ok) return ch4_err_set(err, CH4_EINVAL, "%s: bad value %s; see `chain4d help`", argv[optind - 2], optarg);
     }
@@ -71,9 +73,9 @@ static ch4_status resolve(char **field, const char *given, const char *what, ch4
     if (!given && !**field) return CH4_OK;
     char *real = realpath(given ? given : *field, NULL);
     if (!real) {
-        ch4_status status = ch4_err_set_errno(err, errno, "%s", given ? given : *field);
-        if (err) snprintf(err->msg + strlen(err->msg), sizeof err->msg - strlen(err->msg), ": check the path of the %s", what);
-        return status;
+        char advice[64];
+        snprintf(advice, sizeof advice, "check the path of the %s", what);
+        return ch4_err_advise(err, ch4_err_set_errno(err, errno, "%s", given ? given : *field), advice);
     }
     free(*field);
     *field = real;
@@ -148,6 +150,9 @@ ch4_status ch4_plan_read(ch4_plan *p, int argc, char **argv, ch4_problems *probl
     if (status || p->help) return status;
     status = ch4_config_load(&p->config, w.config, w.sets, w.n_sets, problems, err);
     if (!status) status = resolve(&p->config.mesh.path, w.mesh, "mesh", err);
+    struct stat st;
+    if (!status && *p->config.mesh.path && !stat(p->config.mesh.path, &st) && !S_ISREG(st.st_mode))
+        status = ch4_err_set(err, CH4_EFORMAT, "%s: not a file: give a .glb or .obj with --mesh", p->config.mesh.path);
     if (!status) status = resolve(&p->config.decode.mask, w.mask, "mask", err);
     if (status) return status;
     char model[CH4_PLACE_PATH];

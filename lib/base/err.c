@@ -99,3 +99,13 @@ ch4_status ch4_err_wrap(ch4_err *err, ch4_status status, const char *fmt, ...)
     }
     return status;
 }
+
+ch4_status ch4_err_advise(ch4_err *err, ch4_status status, const char *advice)
+{
+    if (err) {
+        char inner[CH4_ERR_MSG];
+        memcpy(inner, err->msg, sizeof inner);
+        ch4_err_set(err, status, "%.*s: %s", CH4_ERR_MSG - 3 - (int)strlen(advice), inner, advice);
+    }
+    return status;
+}

@@ -57,4 +57,7 @@ ch4_status ch4_err_set_errno(ch4_err *err, int errnum, const char *fmt, ...) __a
 /* Puts "context: " in front of the message that is already there; returns the status that is already there. */
 ch4_status ch4_err_wrap(ch4_err *err, ch4_status status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
+/* Puts ": advice" behind the message that is already there: what the user can do. Returns the status. */
+ch4_status ch4_err_advise(ch4_err *err, ch4_status status, const char *advice);
+
 #endif

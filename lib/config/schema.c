@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/nearest.h"
 #include "base/size.h"
 #include "config/schema_impl.h"
 
@@ -98,27 +99,6 @@ bool schema_is_section(const ch4_schema *schema, const char *path)
     return false;
 }
 
-enum { NEAR_LENGTH = 80 };
-
-/* Levenshtein distance of a (la characters) and b (lb characters); both at most NEAR_LENGTH. */
-static int edit_distance(const char *a, size_t la, const char *b, size_t lb)
-{
-    int row[NEAR_LENGTH + 1];
-    for (size_t j = 0; j <= lb; j++)
-        row[j] = (int)j;
-    for (size_t i = 1; i <= la; i++) {
-        int diagonal = row[0];
-        row[0] = (int)i;
-        for (size_t j = 1; j <= lb; j++) {
-            int best = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            best = row[j] + 1 < best ? row[j] + 1 : best;
-            row[j] = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
-        }
-    }
-    return row[lb];
-}
-
 static const char *leaf_of(const char *path)
 {
     const char *dot = strrchr(path, '.');
@@ -129,16 +109,16 @@ const ch4_opt *schema_nearest(const ch4_schema *schema, const char *path, size_t
 {
     const ch4_opt *found = NULL;
     size_t n = strlen(path);
-    if (n > NEAR_LENGTH)
+    if (n > CH4_NEAREST_LENGTH)
         return NULL;
     int best = (int)n / 3 + 2;
     for (size_t i = 0; i < schema->n_opts; i++) {
         const char *p = schema->opts[i].path;
         size_t full = strlen(p);
-        for (size_t l = 1; l <= full && l <= NEAR_LENGTH; l++) {
+        for (size_t l = 1; l <= full && l <= CH4_NEAREST_LENGTH; l++) {
             if (p[l] != '.' && p[l] != 0)
                 continue;
-            int d = edit_distance(path, n, p, l);
+            int d = ch4_nearest_distance(path, n, p, l);
             if (l == full && strcmp(leaf_of(path), leaf_of(p)) == 0)
                 d = 1; /* the right name in the wrong section */
             if (d < best) {

@@ -11,6 +11,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "base/nearest.h"
 #include "stage/rundir.h"
 #include "stage/stage_impl.h"
 
@@ -74,7 +75,7 @@ static ch4_status read_options(options *o, int argc, char **argv, ch4_err *err)
         case VERSION: o->version = true; break;
         case HELP: o->help = true; break;
         case ':': return ch4_err_set(err, CH4_EINVAL, "%s needs a value; see --help", argv[optind - 1]);
-        default: return ch4_err_set(err, CH4_EINVAL, "unknown option %s; see --help", argv[optind - 1]);
+        default: return ch4_nearest_option(argv[optind - 1], table, "--help", err);
         }
         if (!ok) return ch4_err_set(err, CH4_EINVAL, "%s: bad value %s; see --help", argv[optind - 2], optarg);
     }

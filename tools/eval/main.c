@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/nearest.h"
 #include "tools/eval/eval_find.h"
 #include "tools/eval/eval_score.h"
 
@@ -35,14 +36,15 @@ static ch4_status parse(options *o, int argc, char **argv, ch4_err *err)
     static const struct option table[] = {{"gt", 1, NULL, 'g'}, {"out", 1, NULL, 'o'}, {"threads", 1, NULL, 't'}, {NULL, 0, NULL, 0}};
     char *end;
     opterr = 0;
-    for (int c; (c = getopt_long(argc, argv, "", table, NULL)) != -1;) switch (c) {
+    for (int c; (c = getopt_long(argc, argv, ":", table, NULL)) != -1;) switch (c) {
         case 'g': o->gt = optarg; break;
         case 'o': o->out = optarg; break;
         case 't':
             o->threads = (int)strtol(optarg, &end, 10);
             if (*end || o->threads < 1 || o->threads > 64) return ch4_err_set(err, CH4_EINVAL, "--threads %s: not a whole number from 1 to 64", optarg);
             break;
-        default: return ch4_err_set(err, CH4_EINVAL, "unknown option or missing value: %s", argv[optind - 1]);
+        case ':': return ch4_err_set(err, CH4_EINVAL, "%s needs a value; see --help", argv[optind - 1]);
+        default: return ch4_nearest_option(argv[optind - 1], table, "--help", err);
         }
     if (!o->gt || optind == argc) return ch4_err_set(err, CH4_EINVAL, "needs a run folder and --gt; see --help");
     return CH4_OK;

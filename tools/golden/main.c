@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/nearest.h"
 #include "golden.h"
 
 static const char usage_text[] =
@@ -59,7 +60,9 @@ int main(int argc, char **argv)
     ch4_golden_options options = {.backend = "cpu"};
     bool strict = false;
     int threads = 0;
-    for (int o; (o = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
+    ch4_err err = {0};
+    opterr = 0;
+    for (int o; (o = getopt_long(argc, argv, ":", longs, NULL)) != -1;) {
         char *end;
         switch (o) {
         case 'l': return list_kinds();
@@ -72,14 +75,16 @@ int main(int argc, char **argv)
         case 's': strict = true; break;
         case 'q': options.quiet = true; break;
         case 'h': return fputs(usage_text, stdout), 0;
-        default: return fputs(usage_text, stderr), 2;
+        case ':': return fprintf(stderr, "chain4d-golden: %s needs a value; see --help\n", argv[optind - 1]), 2;
+        default:
+            ch4_nearest_option(argv[optind - 1], longs, "--help", &err);
+            return fprintf(stderr, "chain4d-golden: %s\n", err.msg), 2;
         }
     }
     if (optind == argc)
         return fputs(usage_text, stderr), 2;
     if (strcmp(options.backend, "ref") != 0 && strcmp(options.backend, "cpu") != 0)
         return fprintf(stderr, "chain4d-golden: --backend %s: one of ref, cpu\n", options.backend), 2;
-    ch4_err err = {0};
     if (ch4_pool_create(&options.pool, threads, &err) != CH4_OK)
         return fprintf(stderr, "chain4d-golden: %s\n", err.msg), 1;
     int rc = run(argv + optind, argc - optind, &options, strict);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/base.h"
+#include "base/nearest.h"
 #include "tools/synth/clip_writer.h"
 #include "tools/synth/shard.h"
 
@@ -59,7 +60,7 @@ static ch4_status parse_options(ch4_synth_options *o, const command *cmd, int ar
     int64_t v;
     ch4_status st = CH4_OK;
     opterr = 0;
-    for (int c; !st && (c = getopt_long(argc, argv, "", table, NULL)) != -1;) switch (c) {
+    for (int c; !st && (c = getopt_long(argc, argv, ":", table, NULL)) != -1;) switch (c) {
         case 's': if (!(st = parse_int(&v, "seed", optarg, 0, INT64_MAX / 2, err))) o->seed = (uint64_t)v; break;
         case 'n': st = parse_int(&o->n_clips, "clips", optarg, 1, 1000000, err); break;
         case 'f':
@@ -78,7 +79,8 @@ static ch4_status parse_options(ch4_synth_options *o, const command *cmd, int ar
             else st = ch4_err_set(err, CH4_EINVAL, "--colour %s: not one of position, parts", optarg);
             break;
         case 't': if (!(st = parse_int(&v, "threads", optarg, 1, 64, err))) o->threads = (int)v; break;
-        default: st = ch4_err_set(err, CH4_EINVAL, "unknown option or missing value: %s", argv[optind - 1]);
+        case ':': st = ch4_err_set(err, CH4_EINVAL, "%s needs a value; see --help", argv[optind - 1]); break;
+        default: st = ch4_nearest_option(argv[optind - 1], table, "--help", err);
         }
     return st;
 }
