@@ -85,7 +85,9 @@ static void write_failure(const ch4_run *r, const ch4_run_clip *c, int64_t windo
 static void say_of_clip(ch4_run *r, const ch4_run_clip *c, const char *text, const char *more)
 {
     const char *slash = strrchr(c->plan->given, '/'), *base = slash && slash[1] ? slash + 1 : c->plan->given;
-    if (strstr(text, base) || strstr(text, c->plan->name)) ch4_say(r, "%s%s", text, more);
+    size_t n = strlen(c->plan->name);
+    bool says_clip = strncmp(text, c->plan->name, n) == 0 && text[n] == ':';
+    if (says_clip || strstr(text, base)) ch4_say(r, "%s%s", text, more);
     else ch4_say(r, "%s: %s%s", c->plan->given, text, more);
 }
 

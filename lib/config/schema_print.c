@@ -108,7 +108,7 @@ ch4_status ch4_schema_print(const ch4_schema *schema, const void *obj, FILE *out
     }
     errno = 0;
     if (fflush(out) || ferror(out))
-        return ch4_err_set_errno(err, errno ? errno : EIO, "writing options");
+        return ch4_err_set_errno(err, errno ? errno : EIO, "the options cannot be written");
     return CH4_OK;
 }
 
@@ -122,6 +122,8 @@ ch4_status ch4_schema_save(const ch4_schema *schema, const void *obj, const char
     if (!f)
         return ch4_err_set_errno(err, errno, "%s", temp);
     status = ch4_schema_print(schema, obj, f, err);
+    if (status)
+        ch4_err_wrap(err, status, "%s", path);
     if (status == CH4_OK && fsync(fileno(f)))
         status = ch4_err_set_errno(err, errno, "%s", temp);
     if (fclose(f) && status == CH4_OK)

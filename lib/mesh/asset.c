@@ -37,7 +37,7 @@ static ch4_status read_whole(uint8_t **data, size_t *size, const char *path, ch4
     if (fstat(fileno(f), &sb) != 0)
         st = ch4_err_set_errno(err, errno, "%s", path);
     else if (!S_ISREG(sb.st_mode) || sb.st_size == 0)
-        st = ch4_err_set(err, CH4_EFORMAT, "%s: %s; give a .glb or .obj file", path, S_ISREG(sb.st_mode) ? "file is empty" : "not a file");
+        st = ch4_err_set(err, CH4_EFORMAT, "%s: %s", path, S_ISREG(sb.st_mode) ? "the file is empty" : "not a file");
     else if (sb.st_size > MAX_FILE)
         st = ch4_err_set(err, CH4_EFORMAT, "%s: mesh file is larger than 1 GiB", path);
     if (st == CH4_OK)

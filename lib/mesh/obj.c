@@ -213,7 +213,7 @@ out:
 static ch4_status finish(ch4_asset *out, const obj_file *o)
 {
     if (o->corner.count == 0)
-        return ch4_err_set(o->err, CH4_EFORMAT, "%s: no faces in it; is it an OBJ or GLB file?", o->name);
+        return ch4_err_set(o->err, CH4_EFORMAT, "%s: no faces in it", o->name);
     ch4_status st = ch4_mesh_init(&out->mesh, o->pos.count, o->corner.count / 3, o->err);
     if (st != CH4_OK)
         return st;

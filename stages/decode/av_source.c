@@ -8,6 +8,7 @@
 #include <libavutil/pixdesc.h>
 #include <libswscale/swscale.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -47,6 +48,21 @@ static bool format_is_refused(const char *name)
     return false;
 }
 
+/* An mp4 or mov begins with a box of one of these names. One that begins so and yet cannot be read has lost its index, which lies at the end. */
+static bool begins_as_mp4(const char *path)
+{
+    static const char names[] = "ftypmdatmoovwidefreeskip";
+    char head[8];
+    FILE *f = fopen(path, "rbe");
+    bool is = false;
+    if (f && fread(head, 1, sizeof head, f) == sizeof head)
+        for (size_t i = 0; i + 4 < sizeof names; i += 4)
+            is = is || memcmp(head + 4, names + i, 4) == 0;
+    if (f)
+        fclose(f);
+    return is;
+}
+
 /* What the file system says first: its reasons are clearer than libav's. */
 static ch4_status check_file(const char *path, ch4_err *err)
 {
@@ -76,6 +92,9 @@ static ch4_status open_format(ch4_av *av, ch4_err *err)
     int rc = avformat_open_input(&av->format, url, NULL, &options);
     av_dict_free(&options);
     free(url);
+    if (rc < 0 && begins_as_mp4(av->path))
+        return ch4_err_set(err, CH4_EFORMAT, "%s: cut off or damaged: the index at the end of the mp4 is missing or broken (%s): copy or record it again",
+                           av->path, av_err2str(rc));
     if (rc < 0 || format_is_refused(av->format->iformat->name))
         return ch4_err_set(err, CH4_EFORMAT, "%s: not a video or picture that can be read (%s): give a video file or a folder of pictures",
                            av->path, rc < 0 ? av_err2str(rc) : "text or a list of other files");

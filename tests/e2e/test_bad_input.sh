@@ -48,7 +48,7 @@ head -c 600 good.mp4 >stub.mp4
 check_status 0 run cut.mp4 -o out_cut
 check_grep "cut.mp4: cut off after [0-9]+ of 60 frames.*: using what is there" err
 check test -s out_cut/cut/summary.json
-bad stub.mp4 "not a video"
+bad stub.mp4 "cut off or damaged: the index.*: copy"
 
 begin short_clips_are_no_error
 object one.mp4 1
