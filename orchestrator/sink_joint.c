@@ -58,7 +58,7 @@ static ch4_status read_layout(sink_joint *j, const ch4_store_reader *r, ch4_err 
         const char *name;
         double *to;
     } whole[] = {{"crop_x", &j->crop_x}, {"crop_y", &j->crop_y}, {"source_width", &j->source_width}, {"source_height", &j->source_height}};
-    ch4_tensor alpha;
+    ch4_tensor alpha = {0};
     ch4_status st = ch4_store_get_int(r, "n_frames", &j->n_frames, err);
     if (!st && (j->n_frames < 1 || j->n_frames > INT32_MAX)) st = ch4_err_set(err, CH4_EFORMAT, "%s: %" PRId64 " frames", ch4_store_path(r), j->n_frames);
     for (size_t i = 0; i < sizeof whole / sizeof *whole && !st; i++) {
@@ -80,7 +80,7 @@ static ch4_status read_places(sink_joint *j, int64_t w, ch4_err *err)
 {
     ch4_store_reader *r = NULL;
     ch4_buf index_buf = {0}, time_buf = {0};
-    ch4_tensor index, time;
+    ch4_tensor index = {0}, time = {0};
     ch4_status st = sink_open_window(&r, j, w, "decode", err);
     if (!st && w == 0) st = read_layout(j, r, err);
     if (!st) st = ch4_store_read(r, "/frame_index", CH4_DTYPE_I64, 1, NULL, &index_buf, &index, err);

@@ -192,7 +192,7 @@ int ch4_pnp_refine(ch4_rigid *pose, const ch4_pairs *p, ch4_intrinsics k, const 
         ;
     if (accepted == 0)
         return 0;
-    ch4_rigid out;
+    ch4_rigid out = {.t = {0}};
     if (!ch4_nearest_rotation(out.R, s.R)) /* removes the rounding of many products */
         return 0;
     for (int i = 0; i < 3; i++)

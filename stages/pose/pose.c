@@ -291,8 +291,10 @@ static void tell(ch4_stage *stage, const ch4_stage_window *window, const ch4_pos
                        window->clip.name, r->pairs);
     else if (window->index == 0 && r->anchor_status == CH4_CAMERA_KEPT)
         ch4_stage_note(stage, &window->clip, "%s: no camera could be found in the anchor frame: that of the nearest frame is used", window->clip.name);
-    ch4_log_info(stage->log, "cameras", CH4_STR("clip", window->clip.name), CH4_INT("window", window->index), CH4_INT("frames", r->frames),
-                 CH4_STR("anchor", ch4_camera_status_name(r->anchor_status)), CH4_INT("solved", r->solved), CH4_INT("pairs", r->pairs), CH4_INT("tracks", r->queries), CH4_INT("missed", r->missed));
+    ch4_log_write(stage->log, CH4_LOG_INFO, "cameras",
+                  (const ch4_kv[]){CH4_STR("clip", window->clip.name), CH4_INT("window", window->index), CH4_INT("frames", r->frames),
+                                   CH4_STR("anchor", ch4_camera_status_name(r->anchor_status)), CH4_INT("solved", r->solved),
+                                   CH4_INT("pairs", r->pairs), CH4_INT("tracks", r->queries), CH4_INT("missed", r->missed), {.type = CH4_KV_END}});
 }
 
 ch4_status ch4_pose_process(ch4_stage *stage, void *state, const ch4_stage_window *window, ch4_err *err)
@@ -300,6 +302,7 @@ ch4_status ch4_pose_process(ch4_stage *stage, void *state, const ch4_stage_windo
     char decode[CH4_STAGE_PATH], chain[CH4_STAGE_PATH], first[CH4_STAGE_PATH];
     ch4_store_writer *writer = NULL;
     ch4_pose_options options = options_of(stage->config);
+    const ch4_pose_files files = {.decode = decode, .chain = chain, .animate = window->input, .first = window->index > 0 ? first : NULL};
     ch4_pose_report report;
     (void)state;
     if (window->index > 0 && !ch4_stage_has(stage, &window->clip, 0, "pose"))
@@ -312,8 +315,7 @@ ch4_status ch4_pose_process(ch4_stage *stage, void *state, const ch4_stage_windo
     if (st == CH4_OK)
         st = ch4_store_create(&writer, window->output, err);
     if (st == CH4_OK)
-        st = ch4_pose_file(writer, &report, &(ch4_pose_files){.decode = decode, .chain = chain, .animate = window->input, .first = window->index ? first : NULL},
-                           &options, stage->pool, err);
+        st = ch4_pose_file(writer, &report, &files, &options, stage->pool, err);
     if (st != CH4_OK) {
         ch4_store_discard(&writer);
         return st;

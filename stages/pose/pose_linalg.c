@@ -113,7 +113,7 @@ bool ch4_eig_sym(double *a, double *w, int n)
     for (int i = 0; i < n; i++) { /* ascending; among equals the order of the rows */
         int rank = 0;
         for (int j = 0; j < n; j++)
-            rank += d[j] < d[i] || (d[j] == d[i] && j < i);
+            rank += d[j] < d[i] || (j < i && d[j] == d[i]);
         w[rank] = d[i];
         memcpy(a + (size_t)(rank * n), q + (size_t)(i * n), (size_t)n * sizeof *q);
     }
