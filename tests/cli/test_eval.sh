@@ -22,4 +22,20 @@ check_grep 'creature_s1000001 +failed: .*not a npy file' "$ch4_tmp/out"
 check_grep '2 clips, 2 failed' "$ch4_tmp/out"
 check_grep '"n_failed": 2' "$ch4_tmp/report/eval.json"
 check_grep '^creature_s1000001,CH4_EFORMAT' "$ch4_tmp/report/eval.csv"
+
+begin actionbench_clips_score_as_the_public_script_does
+data=$(cd "$(dirname "$0")/../golden/eval/actionbench" && pwd)
+mkdir -p "$ch4_tmp/bench/gt" "$ch4_tmp/bench/pred/short"
+cp -r "$data/gt/001_worm" "$ch4_tmp/bench/gt/"
+cp -r "$data/gt/001_worm" "$ch4_tmp/bench/gt/short"
+cp -r "$data/gt/001_worm" "$ch4_tmp/bench/gt/without"
+cp "$data/pred/001_worm/mesh_00.glb" "$ch4_tmp/bench/pred/short/"
+cp -r "$data/pred/001_worm" "$ch4_tmp/bench/pred/"
+check_status 1 "$eval" "$ch4_tmp/bench/pred" --gt "$ch4_tmp/bench/gt" --samples 3000 --icp-points 400 --no-normals --out "$ch4_tmp/bench/report"
+check_grep '^001_worm,0.0487.*,0.0774.*,0.142.*,3,success,$' "$ch4_tmp/bench/report/actionbench.csv"
+check_grep '^short,,,,3,error,"Not enough meshes: found 1, need 3"$' "$ch4_tmp/bench/report/actionbench.csv"
+check_grep '"n_total": 2' "$ch4_tmp/bench/report/actionbench.summary.json"
+check_grep '3 clips, 2 failed .1 of them without any result.' "$ch4_tmp/out"
+check_grep '^without +nearest_chained' "$ch4_tmp/out"
+check_status 2 "$eval" "$ch4_tmp/bench/pred" --gt "$ch4_tmp/bench/gt" --align sideways
 finish
