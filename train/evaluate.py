@@ -126,6 +126,19 @@ class Evaluator:
             out = sample(self.denoiser, context, torch.arange(total).float()[None], z, mask, noise, self.steps, self.shift, watch)
         return z[0], out[0], torch.stack(taken, 1)
 
+    @torch.no_grad()
+    def image_alone(self, i, generator):
+        """Volume IoU of frame 0 generated from its image with nothing known (one frame, plain noise)."""
+        clean = torch.zeros(1, 1, TOKENS, self.vae.config["latent_channels"])
+        noise = torch.randn(clean.shape[0], *clean.shape[2:], generator=generator)
+        with torch.autocast("cpu", torch.bfloat16):
+            context = self.image_encoder(normalise_images(self.clips.get("image", i, [0])))[None]
+            z = sample(self.denoiser, context, torch.zeros(1, 1), clean, torch.zeros(1, 1), noise, self.steps, self.shift)
+        points = torch.rand(1, 4096, 3, generator=generator) * 2 - 1
+        inside = creature_distance(points, self.clips.get("segments", i, [0])) < 0
+        guess = self.vae.field(self.vae.expand(z[0]), points) < 0
+        return (guess & inside).sum() / (guess | inside).sum().clamp_min(1)
+
     def measure(self, i):
         """Everything that the chain of one clip needs, for the measured frames."""
         generator = torch.Generator().manual_seed(1000 + i)
@@ -151,6 +164,7 @@ class Evaluator:
         clip["moving"] = (clip["truth"] - clip["start"]).norm(dim=-1) > MOVING
         clip["iou"], clip["vae_iou"] = ious
         clip["latent_error"] = (z - truth_z)[1:].square().mean()
+        clip["image_iou"] = self.image_alone(i, generator)
         clip["plan"] = int(self.clips.get("plan", i))
         return clip
 
@@ -174,8 +188,8 @@ def report(measured, chain):
     ratio = values["chain, own surface"][1] / best
     identity = torch.arange(TOKENS)
     top = torch.stack([(c["attention"].argmax(-1) == identity).float().mean((0, 3)) for c in measured]).mean(0)
-    lines = [f"clips {len(measured)} iou {mean('iou'):.3f} (autoencoder {mean('vae_iou'):.3f}) latent error {mean('latent_error'):.4f}"
-             f" chain/baseline on moving points {ratio:.3f}"]
+    lines = [f"clips {len(measured)} iou {mean('iou'):.3f} (autoencoder {mean('vae_iou'):.3f}, image alone {mean('image_iou'):.3f})"
+             f" latent error {mean('latent_error'):.4f} chain/baseline on moving points {ratio:.3f}"]
     lines += [f"  {name:24s} all {a:.4f} moving {m:.4f}" for name, (a, m) in values.items()]
     lines.append("  top-1 by layer: " + " | ".join(" ".join(f"{v:.2f}" for v in row) for row in top))
     return lines, dict(ratio=ratio, values=values, top=top)
