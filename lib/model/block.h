@@ -42,6 +42,7 @@ typedef struct ch4_block_spec {
 extern const ch4_block_spec ch4_block_names_temporal; /* ActionMesh: norm_s_attn, s_attn, ...; sizes and flags are left to the caller */
 extern const ch4_block_spec ch4_block_names_triposg;  /* TripoSG: norm1, attn1, ... */
 
+/* Drops the scratch of w, as the next function does too. */
 void ch4_block_load(ch4_block *b, ch4_weights *w, const ch4_block_spec *spec, const char *prefix);
 
 /* The parameters are named and checked but not read (the half of a network that is not used). */

@@ -83,6 +83,7 @@ void ch4_block_load(ch4_block *b, ch4_weights *w, const ch4_block_spec *s, const
     ch4_weights_get(w, &b->b1, CH4_SHAPE(s->inner), "%sff.net.0.proj.bias", prefix);
     ch4_weights_get(w, &b->w2, CH4_SHAPE(s->width, s->inner), "%sff.net.2.weight", prefix);
     ch4_weights_get(w, &b->b2, CH4_SHAPE(s->width), "%sff.net.2.bias", prefix);
+    ch4_weights_drop_scratch(w);
 }
 
 static void expect_norm(ch4_weights *w, int64_t width, const char *prefix, const char *name)
@@ -162,4 +163,5 @@ void ch4_block_load_vit(ch4_block *b, ch4_weights *w, int64_t width, int64_t hea
     ch4_weights_get(w, &b->w1, CH4_SHAPE(inner, width), "%smlp.fc1.weight", prefix);
     ch4_weights_get(w, &b->b1, CH4_SHAPE(inner), "%smlp.fc1.bias", prefix);
     load_scaled(w, &b->w2, &b->b2, width, inner, prefix, "mlp.fc2", "layer_scale2");
+    ch4_weights_drop_scratch(w);
 }

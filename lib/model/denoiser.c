@@ -97,7 +97,8 @@ static void load(ch4_denoiser *den, ch4_weights *w)
     ch4_weights_get(w, &den->out_b, CH4_SHAPE(c->in_channels), "proj_out.bias");
 }
 
-ch4_status ch4_denoiser_create(ch4_denoiser **out, ch4_nn *nn, const ch4_denoiser_config *config, const ch4_safetensors *weights, ch4_err *err)
+/* The network without its weights. */
+static ch4_status make(ch4_denoiser **out, ch4_nn *nn, const ch4_denoiser_config *config, ch4_err *err)
 {
     ch4_denoiser *den = NULL;
     *out = NULL;
@@ -113,6 +114,16 @@ ch4_status ch4_denoiser_create(ch4_denoiser **out, ch4_nn *nn, const ch4_denoise
         st = ch4_calloc(&den->saved, n / 2 + 1, sizeof *den->saved, "denoiser", err);
     if (!st)
         st = ch4_calloc(&den->kv, n, sizeof *den->kv, "denoiser", err);
+    if (st)
+        ch4_denoiser_close(&den);
+    *out = den;
+    return st;
+}
+
+ch4_status ch4_denoiser_create(ch4_denoiser **out, ch4_nn *nn, const ch4_denoiser_config *config, const ch4_safetensors *weights, ch4_err *err)
+{
+    ch4_denoiser *den;
+    ch4_status st = make(&den, nn, config, err);
     if (!st)
         st = ch4_weights_create(&den->weights, nn, weights, err);
     if (!st) {
@@ -122,6 +133,20 @@ ch4_status ch4_denoiser_create(ch4_denoiser **out, ch4_nn *nn, const ch4_denoise
     if (st)
         ch4_denoiser_close(&den);
     *out = den;
+    return st;
+}
+
+ch4_status ch4_denoiser_survey(const ch4_denoiser_config *config, const ch4_safetensors *file, ch4_weights_report *report, ch4_err *err)
+{
+    ch4_denoiser *den;
+    ch4_status st = make(&den, NULL, config, err);
+    if (!st)
+        st = ch4_weights_survey(&den->weights, file, report, err);
+    if (!st) {
+        load(den, den->weights);
+        st = ch4_weights_finish(den->weights, err);
+    }
+    ch4_denoiser_close(&den);
     return st;
 }
 
@@ -181,6 +206,19 @@ static void lay_out(ch4_denoiser *den, int64_t T, int64_t N, int64_t S)
     for (int64_t i = 0; i < c->num_layers; i++)
         den->kv[i] = ch4_space_take(s, CH4_SHAPE(T, S, 2 * C));
     ch4_block_work_take(&den->work, s, T * R, C, c->inner, c->num_heads);
+}
+
+ch4_status ch4_denoiser_workspace(size_t *out, const ch4_denoiser_config *config, int64_t T, int64_t N, int64_t S, ch4_err *err)
+{
+    ch4_denoiser *den;
+    *out = 0;
+    ch4_status st = make(&den, NULL, config, err);
+    if (st)
+        return st;
+    lay_out(den, T, N, S);
+    *out = den->space.used;
+    ch4_denoiser_close(&den);
+    return CH4_OK;
 }
 
 static ch4_status reserve(ch4_denoiser *den, int64_t T, int64_t N, int64_t S, ch4_err *err)

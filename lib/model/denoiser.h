@@ -39,6 +39,12 @@ ch4_status ch4_denoiser_create(ch4_denoiser **out, ch4_nn *nn, const ch4_denoise
 ch4_status ch4_denoiser_open(ch4_denoiser **out, ch4_nn *nn, ch4_denoiser_kind kind, const char *dir, ch4_err *err);
 void       ch4_denoiser_close(ch4_denoiser **den);
 
+/* What a file holds of the network, without loading it; every problem goes to the report. CH4_ENOMEM, CH4_EFORMAT (unreadable names). */
+ch4_status ch4_denoiser_survey(const ch4_denoiser_config *config, const ch4_safetensors *file, ch4_weights_report *report, ch4_err *err);
+
+/* Bytes that begin reserves for such a window, besides the weights (4 bytes per loaded parameter). */
+ch4_status ch4_denoiser_workspace(size_t *out, const ch4_denoiser_config *config, int64_t T, int64_t N, int64_t S, ch4_err *err);
+
 const ch4_denoiser_config *ch4_denoiser_get_config(const ch4_denoiser *den);
 
 /* Starts a window of T frames of N tokens: reserves memory (kept for later windows of at most this size) and projects the context

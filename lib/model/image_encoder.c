@@ -80,7 +80,8 @@ static void load(ch4_image_encoder *e)
     ch4_weights_get(w, &e->out_b, CH4_SHAPE(C), "layernorm.bias");
 }
 
-ch4_status ch4_image_encoder_create(ch4_image_encoder **out, ch4_nn *nn, const ch4_image_encoder_config *config, const ch4_safetensors *weights, ch4_err *err)
+/* The network without its weights. */
+static ch4_status make(ch4_image_encoder **out, ch4_nn *nn, const ch4_image_encoder_config *config, ch4_err *err)
 {
     ch4_image_encoder *e = NULL;
     *out = NULL;
@@ -93,6 +94,16 @@ ch4_status ch4_image_encoder_create(ch4_image_encoder **out, ch4_nn *nn, const c
         st = ch4_calloc(&e->cls, (size_t)config->width, sizeof *e->cls, "image encoder", err);
     if (!st)
         st = ch4_calloc(&e->table, (size_t)((1 + e->grid * e->grid) * config->width), sizeof *e->table, "image encoder", err);
+    if (st)
+        ch4_image_encoder_close(&e);
+    *out = e;
+    return st;
+}
+
+ch4_status ch4_image_encoder_create(ch4_image_encoder **out, ch4_nn *nn, const ch4_image_encoder_config *config, const ch4_safetensors *weights, ch4_err *err)
+{
+    ch4_image_encoder *e;
+    ch4_status st = make(&e, nn, config, err);
     if (!st)
         st = ch4_weights_create(&e->weights, nn, weights, err);
     if (!st) {
@@ -102,6 +113,20 @@ ch4_status ch4_image_encoder_create(ch4_image_encoder **out, ch4_nn *nn, const c
     if (st)
         ch4_image_encoder_close(&e);
     *out = e;
+    return st;
+}
+
+ch4_status ch4_image_encoder_survey(const ch4_image_encoder_config *config, const ch4_safetensors *file, ch4_weights_report *report, ch4_err *err)
+{
+    ch4_image_encoder *e;
+    ch4_status st = make(&e, NULL, config, err);
+    if (!st)
+        st = ch4_weights_survey(&e->weights, file, report, err);
+    if (!st) {
+        load(e);
+        st = ch4_weights_finish(e->weights, err);
+    }
+    ch4_image_encoder_close(&e);
     return st;
 }
 
@@ -196,6 +221,19 @@ static void lay_out(ch4_image_encoder *e, int64_t n_patches)
     for (int i = 0; i < 2; i++)
         e->h[i] = ch4_space_take(s, CH4_SHAPE(1, 1 + n_patches, C));
     ch4_block_work_take(&e->work, s, 1 + n_patches, C, e->config.inner, e->config.num_heads);
+}
+
+ch4_status ch4_image_encoder_workspace(size_t *out, const ch4_image_encoder_config *config, int64_t n_patches, ch4_err *err)
+{
+    ch4_image_encoder *e;
+    *out = 0;
+    ch4_status st = make(&e, NULL, config, err);
+    if (st)
+        return st;
+    lay_out(e, n_patches);
+    *out = e->space.used;
+    ch4_image_encoder_close(&e);
+    return CH4_OK;
 }
 
 /* Memory and position embeddings for a grid; nothing to do if it is the one of the last call. */

@@ -23,6 +23,12 @@ ch4_status ch4_image_encoder_create(ch4_image_encoder **out, ch4_nn *nn, const c
 ch4_status ch4_image_encoder_open(ch4_image_encoder **out, ch4_nn *nn, const char *dir, ch4_err *err);
 void       ch4_image_encoder_close(ch4_image_encoder **enc);
 
+/* What a file holds of the network, without loading it; every problem goes to the report. */
+ch4_status ch4_image_encoder_survey(const ch4_image_encoder_config *config, const ch4_safetensors *file, ch4_weights_report *report, ch4_err *err);
+
+/* Bytes that an image of n_patches takes, besides the weights (4 bytes per loaded parameter). */
+ch4_status ch4_image_encoder_workspace(size_t *out, const ch4_image_encoder_config *config, int64_t n_patches, ch4_err *err);
+
 const ch4_image_encoder_config *ch4_image_encoder_get_config(const ch4_image_encoder *enc);
 
 /* Position embeddings [1 + gh*gw, width] for a patch grid. */

@@ -100,8 +100,8 @@ static void load(ch4_temporal_decoder *dec, ch4_weights *w)
     load_negated(dec, w);
 }
 
-ch4_status ch4_temporal_decoder_create(ch4_temporal_decoder **out, ch4_nn *nn, const ch4_temporal_decoder_config *config, const ch4_safetensors *weights,
-                                       ch4_err *err)
+/* The network without its weights. */
+static ch4_status make(ch4_temporal_decoder **out, ch4_nn *nn, const ch4_temporal_decoder_config *config, ch4_err *err)
 {
     ch4_temporal_decoder *dec = NULL;
     *out = NULL;
@@ -110,6 +110,17 @@ ch4_status ch4_temporal_decoder_create(ch4_temporal_decoder **out, ch4_nn *nn, c
         return st;
     *dec = (ch4_temporal_decoder){.nn = nn, .config = *config, .space = {.nn = nn}};
     st = ch4_calloc(&dec->block, (size_t)config->layers + 1, sizeof *dec->block, "temporal decoder", err);
+    if (st)
+        ch4_temporal_decoder_close(&dec);
+    *out = dec;
+    return st;
+}
+
+ch4_status ch4_temporal_decoder_create(ch4_temporal_decoder **out, ch4_nn *nn, const ch4_temporal_decoder_config *config, const ch4_safetensors *weights,
+                                       ch4_err *err)
+{
+    ch4_temporal_decoder *dec;
+    ch4_status st = make(&dec, nn, config, err);
     if (!st)
         st = ch4_weights_create(&dec->weights, nn, weights, err);
     if (!st) {
@@ -119,6 +130,20 @@ ch4_status ch4_temporal_decoder_create(ch4_temporal_decoder **out, ch4_nn *nn, c
     if (st)
         ch4_temporal_decoder_close(&dec);
     *out = dec;
+    return st;
+}
+
+ch4_status ch4_temporal_decoder_survey(const ch4_temporal_decoder_config *config, const ch4_safetensors *file, ch4_weights_report *report, ch4_err *err)
+{
+    ch4_temporal_decoder *dec;
+    ch4_status st = make(&dec, NULL, config, err);
+    if (!st)
+        st = ch4_weights_survey(&dec->weights, file, report, err);
+    if (!st) {
+        load(dec, dec->weights);
+        st = ch4_weights_finish(dec->weights, err);
+    }
+    ch4_temporal_decoder_close(&dec);
     return st;
 }
 
@@ -174,6 +199,21 @@ static void lay_out(ch4_temporal_decoder *dec)
     dec->v = ch4_space_take(s, CH4_SHAPE(1, QUERY_CHUNK, C));
     dec->o = ch4_space_take(s, CH4_SHAPE(QUERY_CHUNK, 3));
     ch4_block_work_take(&dec->work, s, ch4_max_i64(rows, QUERY_CHUNK), C, 4 * C, c->heads);
+}
+
+ch4_status ch4_temporal_decoder_workspace(size_t *out, const ch4_temporal_decoder_config *config, int64_t T, int64_t N, ch4_err *err)
+{
+    ch4_temporal_decoder *dec;
+    *out = 0;
+    ch4_status st = make(&dec, NULL, config, err);
+    if (st)
+        return st;
+    dec->T = T;
+    dec->N = N;
+    lay_out(dec);
+    *out = dec->space.used;
+    ch4_temporal_decoder_close(&dec);
+    return CH4_OK;
 }
 
 static ch4_status reserve(ch4_temporal_decoder *dec, ch4_err *err)

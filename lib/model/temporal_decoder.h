@@ -36,6 +36,12 @@ ch4_status ch4_temporal_decoder_create(ch4_temporal_decoder **out, ch4_nn *nn, c
 ch4_status ch4_temporal_decoder_open(ch4_temporal_decoder **out, ch4_nn *nn, const char *dir, ch4_err *err);
 void       ch4_temporal_decoder_close(ch4_temporal_decoder **dec);
 
+/* What a file holds of the network, without loading it; every problem goes to the report. */
+ch4_status ch4_temporal_decoder_survey(const ch4_temporal_decoder_config *config, const ch4_safetensors *file, ch4_weights_report *report, ch4_err *err);
+
+/* Bytes that begin reserves for such a window, besides the weights (4 bytes per loaded parameter). */
+ch4_status ch4_temporal_decoder_workspace(size_t *out, const ch4_temporal_decoder_config *config, int64_t T, int64_t N, ch4_err *err);
+
 const ch4_temporal_decoder_config *ch4_temporal_decoder_get_config(const ch4_temporal_decoder *dec);
 
 /* Starts a window: z [T,N,d] and the video times of its frames [T]. Reserves all memory and projects the latents. */

@@ -139,7 +139,8 @@ static void load(ch4_vae *v)
     load_blocks(v, v->dec, "decoder", c->width_decoder, c->layers_decoder, c->layers_decoder, dec);
 }
 
-ch4_status ch4_vae_create(ch4_vae **out, ch4_nn *nn, const ch4_vae_config *config, const ch4_safetensors *weights, ch4_vae_part parts, ch4_err *err)
+/* The network without its weights. */
+static ch4_status make(ch4_vae **out, ch4_nn *nn, const ch4_vae_config *config, ch4_vae_part parts, ch4_err *err)
 {
     ch4_vae *v = NULL;
     *out = NULL;
@@ -154,6 +155,16 @@ ch4_status ch4_vae_create(ch4_vae **out, ch4_nn *nn, const ch4_vae_config *confi
         st = ch4_calloc(&v->head, (size_t)config->heads, sizeof *v->head, "vae", err);
     for (int h = 0; !st && h < (int)config->heads; h++)
         v->head[h] = h;
+    if (st)
+        ch4_vae_close(&v);
+    *out = v;
+    return st;
+}
+
+ch4_status ch4_vae_create(ch4_vae **out, ch4_nn *nn, const ch4_vae_config *config, const ch4_safetensors *weights, ch4_vae_part parts, ch4_err *err)
+{
+    ch4_vae *v;
+    ch4_status st = make(&v, nn, config, parts, err);
     if (!st)
         st = ch4_weights_create(&v->weights, nn, weights, err);
     if (!st) {
@@ -163,6 +174,20 @@ ch4_status ch4_vae_create(ch4_vae **out, ch4_nn *nn, const ch4_vae_config *confi
     if (st)
         ch4_vae_close(&v);
     *out = v;
+    return st;
+}
+
+ch4_status ch4_vae_survey(const ch4_vae_config *config, const ch4_safetensors *file, ch4_vae_part parts, ch4_weights_report *report, ch4_err *err)
+{
+    ch4_vae *v;
+    ch4_status st = make(&v, NULL, config, parts, err);
+    if (!st)
+        st = ch4_weights_survey(&v->weights, file, report, err);
+    if (!st) {
+        load(v);
+        st = ch4_weights_finish(v->weights, err);
+    }
+    ch4_vae_close(&v);
     return st;
 }
 
@@ -398,6 +423,23 @@ static void query_lay_out(ch4_vae *v, query_views *e, int64_t Q, int64_t N)
     e->field = ch4_space_take(s, CH4_SHAPE(Q, 1));
     e->map = ch4_space_take(s, CH4_SHAPE(1, Q, N));
     ch4_block_work_take(&v->work, s, Q, C, 4 * C, v->config.heads);
+}
+
+ch4_status ch4_vae_workspace(size_t *encode, size_t *decode, const ch4_vae_config *config, int64_t P, int64_t N, ch4_err *err)
+{
+    ch4_vae *v;
+    encode_views e;
+    query_views q;
+    *encode = *decode = 0;
+    ch4_status st = make(&v, NULL, config, CH4_VAE_BOTH, err);
+    if (st)
+        return st;
+    encode_lay_out(v, &e, P, N);
+    *encode = v->space.used;
+    query_lay_out(v, &q, QUERY_CHUNK, N);
+    *decode = v->space.used + (size_t)(N * 2 * config->width_decoder) * sizeof(float);
+    ch4_vae_close(&v);
+    return CH4_OK;
 }
 
 /* Head mean of the attention of the points in u; their queries are computed here, apart from the block. */

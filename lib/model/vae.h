@@ -31,6 +31,12 @@ ch4_status ch4_vae_create(ch4_vae **out, ch4_nn *nn, const ch4_vae_config *confi
 ch4_status ch4_vae_open(ch4_vae **out, ch4_nn *nn, const char *dir, ch4_vae_part parts, ch4_err *err);
 void       ch4_vae_close(ch4_vae **vae);
 
+/* What a file holds of the network, without loading it; every problem goes to the report, which counts the chosen parts as loaded. */
+ch4_status ch4_vae_survey(const ch4_vae_config *config, const ch4_safetensors *file, ch4_vae_part parts, ch4_weights_report *report, ch4_err *err);
+
+/* Bytes besides the weights (4 bytes per loaded parameter): of encoding P points to N tokens, and of querying one shape of N tokens. */
+ch4_status ch4_vae_workspace(size_t *encode, size_t *decode, const ch4_vae_config *config, int64_t P, int64_t N, ch4_err *err);
+
 const ch4_vae_config *ch4_vae_get_config(const ch4_vae *vae);
 
 /* --- encoder --------------------------------------------------------------------------------------------------------------- */

@@ -34,6 +34,7 @@ struct ch4_weights {
     block *blocks;
     scratch *scratch;
     ch4_err err; /* first failure */
+    ch4_weights_report *report; /* of a survey */
 };
 
 static int by_name(const void *a, const void *b)
@@ -48,7 +49,7 @@ static void strip(char *name)
         memmove(p, p + sizeof part - 1, strlen(p + sizeof part - 1) + 1);
 }
 
-ch4_status ch4_weights_create(ch4_weights **out, ch4_nn *nn, const ch4_safetensors *file, ch4_err *err)
+static ch4_status create(ch4_weights **out, ch4_nn *nn, const ch4_safetensors *file, ch4_weights_report *report, ch4_err *err)
 {
     *out = NULL;
     ch4_weights *w = NULL;
@@ -57,6 +58,7 @@ ch4_status ch4_weights_create(ch4_weights **out, ch4_nn *nn, const ch4_safetenso
         return st;
     w->nn = nn;
     w->file = file;
+    w->report = report;
     w->n_entries = ch4_safetensors_count(file);
     st = ch4_calloc(&w->entries, (size_t)w->n_entries, sizeof *w->entries, "weight names", err);
     for (int64_t i = 0; !st && i < w->n_entries; i++) {
@@ -75,7 +77,17 @@ ch4_status ch4_weights_create(ch4_weights **out, ch4_nn *nn, const ch4_safetenso
     return st;
 }
 
-static void drop_scratch(ch4_weights *w)
+ch4_status ch4_weights_create(ch4_weights **out, ch4_nn *nn, const ch4_safetensors *file, ch4_err *err)
+{
+    return create(out, nn, file, NULL, err);
+}
+
+ch4_status ch4_weights_survey(ch4_weights **out, const ch4_safetensors *file, ch4_weights_report *report, ch4_err *err)
+{
+    return create(out, NULL, file, report, err);
+}
+
+void ch4_weights_drop_scratch(ch4_weights *w)
 {
     for (scratch *s; (s = w->scratch);) {
         w->scratch = s->next;
@@ -93,7 +105,7 @@ void ch4_weights_destroy(ch4_weights **out)
         w->nn->ops->release(w->nn, &b->buf);
         free(b);
     }
-    drop_scratch(w);
+    ch4_weights_drop_scratch(w);
     free(w->entries);
     free(w);
     *out = NULL;
@@ -101,17 +113,43 @@ void ch4_weights_destroy(ch4_weights **out)
 
 bool ch4_weights_ok(const ch4_weights *w)
 {
-    return w->err.status == CH4_OK;
+    return !w->report && w->err.status == CH4_OK;
 }
 
-/* Finds a tensor, checks its shape and ticks it off; false after an error. */
-static bool take(ch4_weights *w, ch4_tensor *out, const char *name, int rank, const int64_t *shape)
+/* First failure, or one problem of a survey. */
+__attribute__((format(printf, 2, 3))) static void complain(ch4_weights *w, const char *fmt, ...)
+{
+    char text[sizeof w->err.msg];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    if (!w->report) {
+        ch4_err_set(&w->err, CH4_EFORMAT, "%s", text);
+        return;
+    }
+    w->report->problems++;
+    if (w->report->problem)
+        w->report->problem(w->report->ctx, text);
+}
+
+static void count(ch4_weights_report *report, const ch4_tensor *t, bool loaded)
+{
+    int64_t n = ch4_tensor_count(t);
+    report->tensors++;
+    report->parameters += n;
+    report->loaded += loaded ? n : 0;
+    report->by_dtype[t->dtype] += n;
+}
+
+/* Finds a tensor, checks its shape and ticks it off; true if its values may be used. */
+static bool take(ch4_weights *w, ch4_tensor *out, const char *name, int rank, const int64_t *shape, bool loaded)
 {
     entry key = {.taken = false}, *e;
     snprintf(key.name, sizeof key.name, "%s", name);
     e = bsearch(&key, w->entries, (size_t)w->n_entries, sizeof key, by_name);
     if (!e) {
-        ch4_err_set(&w->err, CH4_EFORMAT, "%s: tensor %s is missing", ch4_safetensors_path(w->file), name);
+        complain(w, "%s: tensor %s is missing", ch4_safetensors_path(w->file), name);
         return false;
     }
     e->taken = true;
@@ -122,21 +160,23 @@ static bool take(ch4_weights *w, ch4_tensor *out, const char *name, int rank, co
         ch4_tensor wanted = ch4_tensor_view(NULL, out->dtype, rank, shape);
         ch4_tensor_describe(out, have, sizeof have);
         ch4_tensor_describe(&wanted, want, sizeof want);
-        ch4_err_set(&w->err, CH4_EFORMAT, "%s: tensor %s is %s, the configuration wants %s", ch4_safetensors_path(w->file), name, have, want);
+        complain(w, "%s: tensor %s is %s, the configuration wants %s", ch4_safetensors_path(w->file), name, have, want);
         return false;
     }
-    return true;
+    if (w->report)
+        count(w->report, out, loaded);
+    return !w->report;
 }
 
 /* Formats the name that a variadic caller was given and takes that tensor. */
-#define TAKE(w, t, rank, shape, fmt, ok)                                                                                               \
+#define TAKE(w, t, rank, shape, fmt, loaded, ok)                                                                                       \
     do {                                                                                                                               \
         char name_[NAME_LEN];                                                                                                          \
         va_list ap_;                                                                                                                   \
         va_start(ap_, fmt);                                                                                                            \
         vsnprintf(name_, sizeof name_, fmt, ap_);                                                                                      \
         va_end(ap_);                                                                                                                   \
-        ok = ch4_weights_ok(w) && take(w, t, name_, rank, shape);                                                                      \
+        ok = (w->report || ch4_weights_ok(w)) && take(w, t, name_, rank, shape, loaded);                                               \
     } while (0)
 
 /* New backend tensor; data NULL after an error. */
@@ -168,7 +208,7 @@ void ch4_weights_get(ch4_weights *w, ch4_tensor *out, int rank, const int64_t *s
 {
     ch4_tensor src;
     bool ok;
-    TAKE(w, &src, rank, shape, fmt, ok);
+    TAKE(w, &src, rank, shape, fmt, true, ok);
     *out = ch4_tensor_view(NULL, CH4_DTYPE_F32, rank, shape);
     if (ok)
         upload(w, out, &src);
@@ -178,7 +218,7 @@ void ch4_weights_read(ch4_weights *w, float *dst, int rank, const int64_t *shape
 {
     ch4_tensor src;
     bool ok;
-    TAKE(w, &src, rank, shape, fmt, ok);
+    TAKE(w, &src, rank, shape, fmt, true, ok);
     if (ok && dst)
         ch4_tensor_to_f32(dst, &src, &w->err);
 }
@@ -187,7 +227,7 @@ void ch4_weights_expect(ch4_weights *w, int rank, const int64_t *shape, const ch
 {
     ch4_tensor src;
     bool ok;
-    TAKE(w, &src, rank, shape, fmt, ok);
+    TAKE(w, &src, rank, shape, fmt, false, ok);
     (void)ok;
 }
 
@@ -212,13 +252,12 @@ float *ch4_weights_scratch(ch4_weights *w, int64_t n)
 
 ch4_status ch4_weights_finish(ch4_weights *w, ch4_err *err)
 {
-    drop_scratch(w);
-    if (!ch4_weights_ok(w))
+    ch4_weights_drop_scratch(w);
+    if (w->err.status)
         return ch4_err_set(err, w->err.status, "%s", w->err.msg);
-    for (int64_t i = 0; i < w->n_entries; i++)
+    for (int64_t i = 0; i < w->n_entries && !w->err.status; i++)
         if (!w->entries[i].taken)
-            return ch4_err_set(err, CH4_EFORMAT, "%s: tensor %s does not belong to the network that the configuration describes",
-                               ch4_safetensors_path(w->file), w->entries[i].stored);
+            complain(w, "%s: tensor %s does not belong to the network that the configuration describes", ch4_safetensors_path(w->file), w->entries[i].stored);
     w->file = NULL;
-    return CH4_OK;
+    return w->err.status ? ch4_err_set(err, w->err.status, "%s", w->err.msg) : CH4_OK;
 }

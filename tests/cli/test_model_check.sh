@@ -1,0 +1,65 @@
+# chain4d model check: the bundled model is whole, every damaged copy is refused with a line that names what is wrong and where.
+source "$(dirname "$0")/../support/shell.sh"
+build=$(cd "$1" && pwd)
+models=$(cd "$(dirname "$0")/../../models" && pwd)
+model=$ch4_tmp/model
+
+copy() { rm -rf "$model"; cp -r "$models/mini" "$model"; chmod -R u+w "$model"; }
+refused() { # what the copy's errors must say
+    check_status 1 "$build/bin/chain4d" model check "$model"
+    check_grep "$1" "$ch4_tmp/err"
+}
+
+begin bundled_model_is_whole
+check_status 0 "$build/bin/chain4d" model check "$models/mini"
+check_grep '^temporal denoiser +[0-9]+ +[0-9]+  F16 +denoiser/model.safetensors$' "$ch4_tmp/out"
+check_grep '^  denoise +weights .* workspace ' "$ch4_tmp/out"
+check_grep '^  chain +weights .* workspace ' "$ch4_tmp/out"
+check_grep '^whole, and this machine can run it$' "$ch4_tmp/out"
+check test ! -s "$ch4_tmp/err"
+
+begin renamed_tensor_is_missing_and_extra
+copy
+LC_ALL=C sed -i 's/"norm_out.bias"/"norm_out.bixs"/' "$model/denoiser/model.safetensors"
+refused 'denoiser/model.safetensors: tensor norm_out.bias is missing'
+check_grep 'denoiser/model.safetensors: tensor norm_out.bixs does not belong' "$ch4_tmp/err"
+check_grep '^damaged: 2 problems$' "$ch4_tmp/out"
+
+begin misshapen_tensor
+copy
+LC_ALL=C sed -i 's/\("post_quant.weight":{[^}]*\)\[128,16\]/\1[16,128]/' "$model/vae/model.safetensors"
+refused 'vae/model.safetensors: tensor post_quant.weight is \[16,128\] F16, the configuration wants \[128,16\] F16'
+
+begin truncated_file
+copy
+truncate -s -2 "$model/image_encoder/model.safetensors"
+refused 'image encoder cannot be read: .*image_encoder/model.safetensors: '
+
+begin missing_network
+copy
+rm -r "$model/vae"
+refused 'shape autoencoder is missing: .*vae/config.json'
+check_grep '^incomplete: 1 of 3 networks cannot be used$' "$ch4_tmp/out"
+
+begin networks_of_different_models
+copy
+sed -i 's/"num_attention_heads": 4/"num_attention_heads": 3/' "$model/denoiser/config.json"
+refused 'temporal denoiser cannot be read: .*width 128 over 3 heads'
+
+begin wrong_key_of_model_yaml
+copy
+echo 'nosuch: 1' >>"$model/model.yaml"
+refused 'model.yaml:[0-9]+:[0-9]+: nosuch'
+
+begin no_model
+check_status 1 "$build/bin/chain4d" model check "$ch4_tmp/none"
+check_grep 'none/model.yaml' "$ch4_tmp/err"
+check_status 2 "$build/bin/chain4d" model
+
+if [ -f "$models/actionmesh/model.yaml" ]; then
+    begin published_layout_without_weights
+    check_status 1 "$build/bin/chain4d" model check "$models/actionmesh"
+    check_grep 'temporal denoiser is missing: .*ActionMesh/denoiser/config.json' "$ch4_tmp/err"
+    check_grep '^this directory has no weights: its README says where they come from$' "$ch4_tmp/out"
+fi
+finish

@@ -1,0 +1,35 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "tools/model/model_check.h"
+
+static const char usage_text[] =
+    "usage: chain4d-model check DIR\n"
+    "\n"
+    "Prints what a model directory contains: its networks, their parameters and how they are stored, the memory that the stages\n"
+    "need, and whether this machine has it. Everything that is wrong, a missing, extra or misshapen tensor for instance, is one line\n"
+    "on standard error that names it and its file. Nothing is loaded.\n"
+    "\n"
+    "Exit: 0 the model is whole and can run here, 1 it is not or cannot, 2 usage.\n";
+
+static void print_problem(void *ctx, const char *text)
+{
+    (void)ctx;
+    fprintf(stderr, "chain4d-model: %s\n", text);
+}
+
+int main(int argc, char **argv)
+{
+    ch4_model_check check;
+    ch4_err err = {0};
+    if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")))
+        return fputs(usage_text, stdout), 0;
+    if (argc != 3 || strcmp(argv[1], "check") != 0)
+        return fputs(usage_text, stderr), 2;
+    if (ch4_model_check_dir(&check, argv[2], print_problem, NULL, &err)) {
+        print_problem(NULL, err.msg);
+        return 1;
+    }
+    ch4_model_check_print(&check, argv[2], stdout);
+    return !check.runs;
+}

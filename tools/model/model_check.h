@@ -1,0 +1,39 @@
+/* What a model directory contains, whether it is whole, and what running it takes. Nothing is loaded: weights stay mapped files. */
+#ifndef CH4_TOOLS_MODEL_CHECK_H
+#define CH4_TOOLS_MODEL_CHECK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/err.h"
+
+enum { CH4_MODEL_NETWORKS = 5 };
+
+typedef struct ch4_model_network {
+    const char *name;   /* what it does */
+    char path[256];     /* below the model's folder */
+    char file[64];      /* name of its weight file */
+    bool wanted, found; /* the model needs it; config.json and weights could be read */
+    int64_t tensors, parameters, problems;
+    char dtypes[64];    /* as stored, "F32" or "BF16 F32" */
+} ch4_model_network;
+
+typedef struct ch4_model_check {
+    char name[128];
+    ch4_model_network network[CH4_MODEL_NETWORKS];
+    int64_t problems;                   /* of all kinds; each went to the reporter */
+    int64_t frames, tokens, context;    /* window that memory is stated for: T, N, S */
+    bool sized;                         /* what follows is known */
+    size_t denoise_weights, denoise_work, chain_weights, chain_work, motion_weights, motion_work; /* bytes */
+    size_t memory, memory_free;         /* of this machine, or of the control group where that is less; 0 = unknown */
+    bool runs;                          /* whole, and denoise and chain fit side by side */
+} ch4_model_check;
+
+/* Checks DIR. problem(ctx, text) gets one line for everything that is wrong: an unreadable file, a key, a tensor, networks whose sizes do not
+ * fit together. CH4_ENOENT, CH4_ECONFIG: no model.yaml that can be read. */
+ch4_status ch4_model_check_dir(ch4_model_check *out, const char *dir, void (*problem)(void *ctx, const char *text), void *ctx, ch4_err *err);
+
+void ch4_model_check_print(const ch4_model_check *check, const char *dir, FILE *out);
+
+#endif
