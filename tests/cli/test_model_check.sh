@@ -56,10 +56,8 @@ check_status 1 "$build/bin/chain4d" model check "$ch4_tmp/none"
 check_grep 'none/model.yaml' "$ch4_tmp/err"
 check_status 2 "$build/bin/chain4d" model
 
-if [ -f "$models/actionmesh/model.yaml" ]; then
-    begin published_layout_without_weights
-    check_status 1 "$build/bin/chain4d" model check "$models/actionmesh"
-    check_grep 'temporal denoiser is missing: .*ActionMesh/denoiser/config.json' "$ch4_tmp/err"
-    check_grep '^this directory has no weights: its README says where they come from$' "$ch4_tmp/out"
-fi
+begin published_layout_without_weights
+check_status 1 "$build/bin/chain4d" model check "$models/actionmesh"
+check_grep 'temporal denoiser is missing: .*ActionMesh/denoiser/config.json' "$ch4_tmp/err"
+check_grep '^this directory has no weights: its README says where they come from$' "$ch4_tmp/out"
 finish
