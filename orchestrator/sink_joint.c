@@ -52,14 +52,16 @@ const ch4_mesh *sink_mesh(const sink_joint *j) { return j->given ? &j->asset.mes
 
 /* --- frames ----------------------------------------------------------------------------------------------------------------- */
 
-static ch4_status read_layout(sink_joint *j, const ch4_store_reader *r, ch4_err *err)
+static ch4_status read_layout(sink_joint *j, ch4_err *err)
 {
+    ch4_store_reader *r = NULL;
     const struct {
         const char *name;
         double *to;
     } whole[] = {{"crop_x", &j->crop_x}, {"crop_y", &j->crop_y}, {"source_width", &j->source_width}, {"source_height", &j->source_height}};
     ch4_tensor alpha = {0};
-    ch4_status st = ch4_store_get_int(r, "n_frames", &j->n_frames, err);
+    ch4_status st = sink_open_window(&r, j, 0, "decode", err);
+    if (!st) st = ch4_store_get_int(r, "n_frames", &j->n_frames, err);
     if (!st && (j->n_frames < 1 || j->n_frames > INT32_MAX)) st = ch4_err_set(err, CH4_EFORMAT, "%s: %" PRId64 " frames", ch4_store_path(r), j->n_frames);
     for (size_t i = 0; i < sizeof whole / sizeof *whole && !st; i++) {
         int64_t v;
@@ -72,6 +74,7 @@ static ch4_status read_layout(sink_joint *j, const ch4_store_reader *r, ch4_err 
     if (!st) j->side = alpha.rank == 3 ? (double)alpha.shape[2] : 0;
     if (!st) st = ch4_calloc(&j->place, (size_t)j->n_frames, sizeof *j->place, "frames", err);
     for (int64_t f = 0; f < j->n_frames && !st; f++) j->place[f].window = -1;
+    ch4_store_close(&r);
     return st;
 }
 
@@ -81,8 +84,7 @@ static ch4_status read_places(sink_joint *j, int64_t w, ch4_err *err)
     ch4_store_reader *r = NULL;
     ch4_buf index_buf = {0}, time_buf = {0};
     ch4_tensor index = {0}, time = {0};
-    ch4_status st = sink_open_window(&r, j, w, "decode", err);
-    if (!st && w == 0) st = read_layout(j, r, err);
+    ch4_status st = sink_open_window(&r, j, w, "pose", err);
     if (!st) st = ch4_store_read(r, "/frame_index", CH4_DTYPE_I64, 1, NULL, &index_buf, &index, err);
     if (!st) st = ch4_store_read(r, "/time", CH4_DTYPE_F64, 1, index.shape, &time_buf, &time, err);
     for (int64_t t = 0; !st && t < index.shape[0]; t++) {
@@ -166,7 +168,7 @@ ch4_status sink_joint_open(sink_joint *j, const ch4_sink_clip *clip, const ch4_c
 {
     *j = (sink_joint){.clip = clip, .config = config, .report = report};
     if (clip->n_windows < 1) return ch4_err_set(err, CH4_EFORMAT, "%s: no windows", clip->dir);
-    ch4_status st = CH4_OK;
+    ch4_status st = read_layout(j, err);
     for (int64_t w = 0; w < clip->n_windows && !st; w++) st = read_places(j, w, err);
     for (int64_t f = 0; !st && f < j->n_frames; f++)
         if (j->place[f].window < 0) st = ch4_err_set(err, CH4_EFORMAT, "%s: no window has frame %" PRId64, clip->dir, f);

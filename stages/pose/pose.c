@@ -87,12 +87,12 @@ static ch4_status read_matches(window_files *w, const char *path, ch4_err *err)
     return st;
 }
 
-/* Frame numbers, and the foreground of the anchor frame. */
+/* Frame numbers and times, and the foreground of the anchor frame. */
 static ch4_status read_frames(window_files *w, const char *path, ch4_err *err)
 {
     ch4_pose_input *in = &w->in;
     ch4_store_reader *r = NULL;
-    ch4_tensor alpha, index;
+    ch4_tensor alpha, index, time;
     ch4_status st = ch4_store_open(&r, path, err);
     if (st == CH4_OK)
         st = ch4_store_stat(r, "/alpha", &alpha, err);
@@ -100,6 +100,8 @@ static ch4_status read_frames(window_files *w, const char *path, ch4_err *err)
         st = ch4_err_set(err, CH4_EFORMAT, "%s: /alpha is not one square picture of bytes for each of %" PRId64 " frames", path, in->T);
     if (st == CH4_OK)
         st = read_array(r, &w->buf[6], &index, "/frame_index", CH4_DTYPE_I64, 1, (int64_t[]){in->T}, err);
+    if (st == CH4_OK)
+        st = read_array(r, &w->buf[7], &time, "/time", CH4_DTYPE_F64, 1, (int64_t[]){in->T}, err);
     if (st == CH4_OK) {
         in->side = alpha.shape[1];
         in->frame_index = index.data;
@@ -194,6 +196,14 @@ out:
     return st;
 }
 
+/* Which frames these are: whoever joins windows then need not open the large decode files. */
+static ch4_status write_frames(ch4_store_writer *writer, const window_files *w, ch4_err *err)
+{
+    ch4_tensor index = CH4_VIEW(w->buf[6].data, CH4_DTYPE_I64, w->in.T), time = CH4_VIEW(w->buf[7].data, CH4_DTYPE_F64, w->in.T);
+    ch4_status st = ch4_store_write(writer, "/frame_index", &index, CH4_STORE_PLAIN, err);
+    return st == CH4_OK ? ch4_store_write(writer, "/time", &time, CH4_STORE_PLAIN, err) : st;
+}
+
 /* What the numbers of /camera/status and /camera/pnp mean, for whoever reads the file: names separated by commas. */
 static ch4_status write_names(ch4_store_writer *writer, ch4_err *err)
 {
@@ -255,6 +265,8 @@ ch4_status ch4_pose_file(ch4_store_writer *writer, ch4_pose_report *report, cons
         st = write_cameras(writer, &result, w.in.T, err);
     if (st == CH4_OK)
         st = write_tracks(writer, &result, &queries, &anchor, w.in.T, err);
+    if (st == CH4_OK)
+        st = write_frames(writer, &w, err);
     if (st == CH4_OK)
         st = write_names(writer, err);
     for (int64_t f = 0; st == CH4_OK && f < w.in.T; f++)

@@ -391,6 +391,7 @@ static void files_in_file_out(void **state)
     assert_int_equal(ch4_store_create(&writer, path[0], NULL), CH4_OK);
     put(writer, "/alpha", CH4_VIEW(w.alpha, CH4_DTYPE_U8, T, SIDE, SIDE));
     put(writer, "/frame_index", CH4_VIEW(w.index, CH4_DTYPE_I64, T));
+    put(writer, "/time", CH4_VIEW(((double[T]){0, 0.04, 0.08}), CH4_DTYPE_F64, T));
     assert_int_equal(ch4_store_commit(&writer, NULL, NULL), CH4_OK);
     assert_int_equal(ch4_store_create(&writer, path[1], NULL), CH4_OK);
     put(writer, "/anchor/faces", CH4_VIEW(w.faces, CH4_DTYPE_I32, w.in.F, 3));

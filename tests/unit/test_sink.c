@@ -43,16 +43,8 @@ static void write_decode(int w)
 {
     static const char *const name[] = {"crop_x", "crop_y", "source_width", "source_height", "n_frames"};
     static const int64_t value[] = {-8, 20, 640, 480, FRAMES};
-    int64_t index[T];
-    double time[T];
     static uint8_t alpha[T * SIDE * SIDE];
-    for (int t = 0; t < T; t++) {
-        index[t] = w * (T - 1) + t;
-        time[t] = 10 + 0.04 * (double)index[t] * (double)index[t];
-    }
     ch4_store_writer *out = start(w, "decode");
-    put(out, "/frame_index", CH4_VIEW(index, CH4_DTYPE_I64, T));
-    put(out, "/time", CH4_VIEW(time, CH4_DTYPE_F64, T));
     put(out, "/alpha", CH4_VIEW(alpha, CH4_DTYPE_U8, T, SIDE, SIDE));
     for (int i = 0; i < 5; i++) assert_int_equal(ch4_store_set_int(out, name[i], value[i], NULL), CH4_OK);
     assert_int_equal(ch4_store_set_real(out, "scale", 0.5, NULL), CH4_OK);
@@ -97,7 +89,15 @@ static void write_pose(int w, int64_t q)
     if (w == 1) status[2] = 2;
     for (int i = 0; i < T * Q * 2; i++) uv[i] = (float)i;
     for (int i = 0; i < T * Q * 3; i++) xyz[i] = (float)i;
+    int64_t index[T];
+    double time[T];
+    for (int f = 0; f < T; f++) {
+        index[f] = w * (T - 1) + f;
+        time[f] = 10 + 0.04 * (double)index[f] * (double)index[f];
+    }
     ch4_store_writer *out = start(w, "pose");
+    put(out, "/frame_index", CH4_VIEW(index, CH4_DTYPE_I64, T));
+    put(out, "/time", CH4_VIEW(time, CH4_DTYPE_F64, T));
     put(out, "/camera/K", CH4_VIEW(K, CH4_DTYPE_F64, T, 3, 3));
     put(out, "/camera/R", CH4_VIEW(R, CH4_DTYPE_F64, T, 3, 3));
     put(out, "/camera/t", CH4_VIEW(t, CH4_DTYPE_F64, T, 3));
