@@ -218,7 +218,6 @@ def main():
     parser.add_argument("--denoiser", required=True, help="checkpoint of train_denoiser.py")
     parser.add_argument("--latents", required=True, help="folder of encode_latents.py (autoencoder and held-out latents)")
     parser.add_argument("--data", required=True, help="glob of held-out shards")
-    parser.add_argument("--vae", help="other autoencoder checkpoint for decoding (finetune_decoder.py)")
     parser.add_argument("--clips", type=int, default=12)
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--chain", help="JSON file with chain settings")
@@ -226,7 +225,7 @@ def main():
     args = parser.parse_args()
     checkpoint.setup(0)
     vae, denoiser, image = Autoencoder(AUTOENCODER_CONFIG), Denoiser(DENOISER_CONFIG), ImageEncoder(IMAGE_CONFIG)
-    vae.load_state_dict(checkpoint.load(args.vae or os.path.join(args.latents, "vae.pt"))["model"])
+    vae.load_state_dict(checkpoint.load(os.path.join(args.latents, "vae.pt"))["model"])
     vae.requires_grad_(False)
     state = checkpoint.load(args.denoiser)
     for module, prefix in ((denoiser, "denoiser."), (image, "image_encoder.")):
