@@ -10,6 +10,7 @@
 #include "tools/eval/bench_run.h"
 #include "tools/eval/eval_find.h"
 #include "tools/eval/eval_score.h"
+#include "tools/eval/view_score.h"
 
 static const char HELP[] =
     "usage: chain4d-eval RESULT... --gt FOLDER [--out FOLDER] [--threads N] [--align auto|public|uniform|none] [--samples N] [--icp-points N] [--seed N]\n"
@@ -20,11 +21,12 @@ static const char HELP[] =
     "\n"
     "Truths with gt.safetensors: the mean distance of the tracked vertices to the truth, of all points and of those that truly move by more than 0.15\n"
     "from frame 0, for the run and for the baselines 'no motion' and 'nearest surface point', and the rotation error of the cameras; not aligned.\n"
+    "Runs with cameras.json as well: TAP-Vid scores of mesh points seen through the run's cameras, camera trajectory errors.\n"
     "Truths with surfaces.npy: CD-3D, CD-4D and CD-M as ActionBench's public code has them, normal consistency, the same for trivial predictions,\n"
     "and the sampling floor.\n"
     "\n"
     "  --gt FOLDER     the truth\n"
-    "  --out FOLDER    also writes eval.json, eval.csv; bench.json, bench.csv, actionbench.csv and actionbench.summary.json there\n"
+    "  --out FOLDER    also writes eval.json, eval.csv, views.csv; bench.json, bench.csv, actionbench.csv and actionbench.summary.json there\n"
     "  --threads N     worker threads, 1 to 64 (2)\n"
     "  --align NAME    public: 9 degrees of freedom per frame, 24 starts, as published; uniform: one scale instead of three; none;\n"
     "                  auto (default): none where the truth has its meshes, else public\n"
@@ -140,6 +142,47 @@ static ch4_status evaluate_bench(const options *o, const ch4_eval_pairs *pairs, 
     return st;
 }
 
+typedef struct view_job {
+    ch4_view_score *score;
+    const ch4_eval_pairs *pairs;
+} view_job;
+
+static void view_item(void *ctx, int64_t i, int worker)
+{
+    (void)worker;
+    const view_job *j = ctx;
+    ch4_view_score_clip(&j->score[i], &j->pairs->pair[i]);
+}
+
+/* A run without cameras has no view to score. */
+static bool any_cameras(const ch4_eval_pairs *pairs)
+{
+    char path[4096];
+    for (int64_t i = 0; i < pairs->n; i++) {
+        if (!pairs->pair[i].result) continue;
+        snprintf(path, sizeof(path), "%s/cameras.json", pairs->pair[i].result);
+        if (access(path, R_OK) == 0) return true;
+    }
+    return false;
+}
+
+static ch4_status evaluate_views(const options *o, const ch4_eval_pairs *pairs, int64_t *n_failed, ch4_pool *pool, ch4_err *err)
+{
+    ch4_view_score *score = NULL;
+    char path[4096];
+    ch4_status st = ch4_calloc(&score, (size_t)pairs->n, sizeof(*score), "scores", err);
+    if (st) return st;
+    ch4_pool_run(pool, pairs->n, view_item, &(view_job){score, pairs});
+    for (int64_t i = 0; i < pairs->n; i++) *n_failed += score[i].status != CH4_OK;
+    ch4_view_print(stdout, score, pairs->n);
+    if (o->out) {
+        snprintf(path, sizeof(path), "%s/views.csv", o->out);
+        st = ch4_view_save_csv(path, score, pairs->n, err);
+    }
+    free(score);
+    return st;
+}
+
 static bool any_result(const ch4_eval_pairs *pairs)
 {
     for (int64_t i = 0; i < pairs->n; i++)
@@ -152,7 +195,7 @@ static ch4_status evaluate(const options *o, char *const *runs, int n_runs, ch4_
     static const char *const MESHES[] = {"mesh_*.glb", "vertices.npy", NULL};
     ch4_eval_pairs tracks = {0}, bench = {0};
     ch4_pool *pool = NULL;
-    int64_t bad_tracks = 0, bad_bench = 0;
+    int64_t bad_tracks = 0, bad_bench = 0, bad_views = 0;
     ch4_err none = {0};
     ch4_status st = ch4_eval_find(&tracks, o->gt, runs, n_runs, err), st_bench = ch4_eval_find_files(&bench, o->gt, runs, n_runs, "surfaces.npy", MESHES, &none);
     bool has_tracks = !st, has_bench = !st_bench && any_result(&bench);
@@ -160,9 +203,13 @@ static ch4_status evaluate(const options *o, char *const *runs, int n_runs, ch4_
     if (!st && st_bench && st_bench != CH4_ENOENT) st = ch4_err_set(err, none.status, "%s", none.msg);
     if (!st) st = ch4_pool_create(&pool, o->threads, err);
     if (!st && has_tracks) st = evaluate_tracks(o, &tracks, &bad_tracks, pool, err);
+    if (!st && has_tracks && any_cameras(&tracks)) {
+        fputc('\n', stdout);
+        st = evaluate_views(o, &tracks, &bad_views, pool, err);
+    }
     if (!st && has_tracks && has_bench) fputc('\n', stdout);
     if (!st && has_bench) st = evaluate_bench(o, &bench, &bad_bench, pool, err);
-    if (!st && (bad_tracks || bad_bench)) st = ch4_err_set(err, CH4_EIO, "%lld clips could not be scored", (long long)ch4_max_i64(bad_tracks, bad_bench));
+    if (!st && (bad_tracks || bad_bench || bad_views)) st = ch4_err_set(err, CH4_EIO, "%lld clips could not be scored", (long long)ch4_max_i64(bad_tracks, ch4_max_i64(bad_bench, bad_views)));
     ch4_pool_destroy(&pool);
     ch4_eval_pairs_fini(&tracks);
     ch4_eval_pairs_fini(&bench);
