@@ -44,6 +44,14 @@ typedef struct ch4_attention_map_in {
     bool accumulate;       /* add to what the map holds (for a mean over layers) */
 } ch4_attention_map_in;
 
+typedef struct ch4_conv_in {
+    const ch4_tensor *x;    /* [H,W,C] */
+    const ch4_tensor *w;    /* [O,3,3,C] contiguous: rows, columns, channels */
+    const ch4_tensor *bias; /* [O] */
+    int64_t step, dilation; /* of the output, and of the taps */
+    bool relu;
+} ch4_conv_in;
+
 typedef struct ch4_nn_ops {
     const char *name;
 
@@ -92,6 +100,22 @@ typedef struct ch4_nn_ops {
      * Shapes   : a [B,R,C]; with weight 1/n_heads and lse the rows sum to the attention mass spent on the C keys (<= 1), without lse to 1
      * Numerics : relative L2 error against ref 2e-6 */
     ch4_status (*attention_map)(ch4_nn *nn, ch4_tensor *a, const ch4_attention_map_in *in, ch4_err *err);
+
+    /* ch4_nn conv3x3: y[i,j,o] = relu(bias[o] + sum_{a,b,c} x[step i + dilation (a-1), step j + dilation (b-1), c] w[o,a,b,c]), zero outside x
+     * Source   : RMBG-1.4; docs/model.md "background remover"
+     * Shapes   : x [H,W,C]; y [(H-1)/step+1, (W-1)/step+1, O]; no overlap
+     * Limits   : H, W, C, O, step, dilation >= 1; pixels may be strided, so that x and y may be channel ranges of wider pictures
+     * Numerics : relative L2 error against ref 2e-6 */
+    ch4_status (*conv3x3)(ch4_nn *nn, ch4_tensor *y, const ch4_conv_in *in, ch4_err *err);
+
+    /* ch4_nn maxpool2: y[i,j,c] = the largest of x[2i..2i+1, 2j..2j+1, c]; pixels beyond the edge do not count
+     * Shapes   : x [H,W,C]; y [ceil(H/2), ceil(W/2), C]; no overlap */
+    ch4_status (*maxpool2)(ch4_nn *nn, ch4_tensor *y, const ch4_tensor *x, ch4_err *err);
+
+    /* ch4_nn resize: bilinear, pixel centres at halves, edges clamped, no antialiasing
+     * Shapes   : x [H,W,C]; y [h,w,C], all >= 1; no overlap
+     * Numerics : relative L2 error against ref 1e-6 */
+    ch4_status (*resize)(ch4_nn *nn, ch4_tensor *y, const ch4_tensor *x, ch4_err *err);
 
     /* y = x and y += x; shapes equal, rank 1 to 4, any strides, x may broadcast with stride 0; no overlap. */
     ch4_status (*copy)(ch4_nn *nn, ch4_tensor *y, const ch4_tensor *x, ch4_err *err);

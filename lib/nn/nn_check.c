@@ -165,3 +165,49 @@ ch4_status ch4_nn_check_same(const ch4_tensor *y, const ch4_tensor *x, const cha
         return bad(op, "x", x, "only f32 is supported", CH4_EUNSUP, err);
     return CH4_OK;
 }
+
+static ch4_status check_picture(const ch4_tensor *t, const char *op, const char *what, ch4_err *err)
+{
+    if (t->rank != 3 || t->shape[0] < 1 || t->shape[1] < 1 || t->shape[2] < 1)
+        return bad(op, what, t, "a picture [H,W,C] wanted", CH4_EINVAL, err);
+    return check_f32(t, op, what, err);
+}
+
+static ch4_status check_pictures(const ch4_tensor *y, const ch4_tensor *x, const char *op, ch4_err *err)
+{
+    ch4_status st = check_picture(x, op, "x", err);
+    return st ? st : check_picture(y, op, "y", err);
+}
+
+ch4_status ch4_nn_check_conv(const ch4_tensor *y, const ch4_conv_in *in, ch4_err *err)
+{
+    const char *op = "conv3x3";
+    ch4_status st = check_pictures(y, in->x, op, err);
+    if (st)
+        return st;
+    const int64_t w[4] = {y->shape[2], 3, 3, in->x->shape[2]};
+    if (!ch4_tensor_has_shape(in->w, 4, w) || !ch4_tensor_contiguous(in->w))
+        return bad(op, "w", in->w, "contiguous [O,3,3,C] fitting x and y wanted", CH4_EINVAL, err);
+    if (in->step < 1 || in->dilation < 1)
+        return ch4_err_set(err, CH4_EINVAL, "%s: step and dilation of at least 1 wanted", op);
+    if (y->shape[0] != (in->x->shape[0] - 1) / in->step + 1 || y->shape[1] != (in->x->shape[1] - 1) / in->step + 1)
+        return bad(op, "y", y, "size does not fit x and step", CH4_EINVAL, err);
+    st = check_f32(in->w, op, "w", err);
+    return st ? st : ch4_nn_vector(in->bias, y->shape[2], op, "bias", err);
+}
+
+ch4_status ch4_nn_check_pool(const ch4_tensor *y, const ch4_tensor *x, ch4_err *err)
+{
+    ch4_status st = check_pictures(y, x, "maxpool2", err);
+    if (!st && (y->shape[0] != (x->shape[0] + 1) / 2 || y->shape[1] != (x->shape[1] + 1) / 2 || y->shape[2] != x->shape[2]))
+        st = bad("maxpool2", "y", y, "half the size of x, rounded up, wanted", CH4_EINVAL, err);
+    return st;
+}
+
+ch4_status ch4_nn_check_resize(const ch4_tensor *y, const ch4_tensor *x, ch4_err *err)
+{
+    ch4_status st = check_pictures(y, x, "resize", err);
+    if (!st && y->shape[2] != x->shape[2])
+        st = bad("resize", "y", y, "the channels of x wanted", CH4_EINVAL, err);
+    return st;
+}

@@ -39,7 +39,25 @@ ch4_status ch4_nn_check_rmsnorm(const ch4_tensor *y, const ch4_tensor *x, const 
 ch4_status ch4_nn_check_rope(const ch4_tensor *x, const ch4_tensor *cos, const ch4_tensor *sin, ch4_err *err);
 ch4_status ch4_nn_check_attention(const ch4_tensor *o, const ch4_tensor *lse, const ch4_attention_in *in, ch4_err *err);
 ch4_status ch4_nn_check_map(const ch4_tensor *a, const ch4_attention_map_in *in, ch4_err *err);
+ch4_status ch4_nn_check_conv(const ch4_tensor *y, const ch4_conv_in *in, ch4_err *err);
+ch4_status ch4_nn_check_pool(const ch4_tensor *y, const ch4_tensor *x, ch4_err *err);
+ch4_status ch4_nn_check_resize(const ch4_tensor *y, const ch4_tensor *x, ch4_err *err);
 ch4_status ch4_nn_check_same(const ch4_tensor *y, const ch4_tensor *x, const char *op, ch4_err *err);
+
+/* Picture operations of backend "ref" (ref_image.c). */
+ch4_status ch4_ref_conv3x3(ch4_nn *nn, ch4_tensor *y, const ch4_conv_in *in, ch4_err *err);
+ch4_status ch4_ref_maxpool2(ch4_nn *nn, ch4_tensor *y, const ch4_tensor *x, ch4_err *err);
+ch4_status ch4_ref_resize(ch4_nn *nn, ch4_tensor *y, const ch4_tensor *x, ch4_err *err);
+
+/* Where output sample o of `out` reads from `in` samples: two indices and the share of the second. */
+static inline void ch4_nn_bilinear(int64_t index[2], double *share, int64_t o, int64_t out, int64_t in)
+{
+    double s = ((double)o + 0.5) * (double)in / (double)out - 0.5;
+    s = s > 0 ? s : 0;
+    index[0] = (int64_t)s;
+    index[1] = index[0] + 1 < in ? index[0] + 1 : in - 1;
+    *share = s - (double)index[0];
+}
 
 /* Memory and copies of the backends that compute in host memory. */
 ch4_status ch4_nn_host_alloc(ch4_nn *nn, ch4_buf *out, size_t size, ch4_err *err);

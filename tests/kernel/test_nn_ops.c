@@ -241,6 +241,51 @@ static void copy_and_add_broadcast(void **state)
     free(x.data), free(y.data);
 }
 
+static void convolution_matches(void **state)
+{
+    (void)state;
+    static const int64_t size[][6] = {/* H W C O step dilation */ {1, 1, 1, 1, 1, 1}, {1, 1, 5, 3, 1, 8},   {7, 5, 3, 4, 2, 1},   {8, 6, 17, 9, 1, 2},
+                                      {9, 33, 12, 1, 1, 4},       {4, 3, 6, 10, 1, 8}, {16, 16, 64, 32, 2, 1}, {5, 70, 33, 65, 1, 1}};
+    for (size_t k = 0; k < sizeof size / sizeof *size; k++)
+        for (int relu = 0; relu < 2; relu++) {
+            int64_t h = size[k][0], w = size[k][1], c = size[k][2], o = size[k][3], step = size[k][4], oh = (h - 1) / step + 1, ow = (w - 1) / step + 1;
+            ch4_tensor x = MAKE(3, 1.0f, h, w, c), f = MAKE(0, 0.5f, o, 3, 3, c), b = MAKE(0, 1.0f, o);
+            ch4_tensor y[3] = {MAKE(1, POISON, oh, ow, o), MAKE(1, POISON, oh, ow, o), MAKE(4, POISON, oh, ow, o)};
+            const ch4_conv_in in = {.x = &x, .w = &f, .bias = &b, .step = step, .dilation = size[k][5], .relu = relu};
+            assert_int_equal(ref->ops->conv3x3(ref, &y[0], &in, NULL), CH4_OK);
+            assert_int_equal(cpu->ops->conv3x3(cpu, &y[1], &in, NULL), CH4_OK);
+            assert_int_equal(cpu2->ops->conv3x3(cpu2, &y[2], &in, NULL), CH4_OK);
+            assert_close(&y[1], &y[0], 2e-6, "conv3x3");
+            assert_same_bytes(&y[1], &y[2], "conv3x3");
+            const ch4_conv_in wrong = {.x = &x, .w = &f, .bias = &b, .step = step + 70, .dilation = 1};
+            if (oh > 1)
+                assert_int_equal(cpu->ops->conv3x3(cpu, &y[1], &wrong, NULL), CH4_EINVAL);
+            for (int n = 0; n < 3; n++)
+                free(y[n].data);
+            free(x.data), free(f.data), free(b.data);
+        }
+}
+
+static void pictures_are_resized(void **state)
+{
+    (void)state;
+    static const int64_t size[][5] = {/* H W C h w */ {1, 1, 1, 1, 1}, {1, 1, 7, 5, 3}, {5, 7, 3, 9, 14}, {9, 8, 11, 4, 3}, {16, 4, 8, 16, 4}};
+    for (size_t k = 0; k < sizeof size / sizeof *size; k++) {
+        int64_t h = size[k][0], w = size[k][1], c = size[k][2], ph = (h + 1) / 2, pw = (w + 1) / 2;
+        ch4_tensor x = MAKE(3, 1.0f, h, w, c), y[2] = {MAKE(1, POISON, size[k][3], size[k][4], c), MAKE(5, POISON, size[k][3], size[k][4], c)};
+        ch4_tensor pool[2] = {MAKE(1, POISON, ph, pw, c), MAKE(5, POISON, ph, pw, c)};
+        assert_int_equal(ref->ops->resize(ref, &y[0], &x, NULL), CH4_OK);
+        assert_int_equal(cpu2->ops->resize(cpu2, &y[1], &x, NULL), CH4_OK);
+        assert_close(&y[1], &y[0], 1e-6, "resize");
+        assert_int_equal(ref->ops->maxpool2(ref, &pool[0], &x, NULL), CH4_OK);
+        assert_int_equal(cpu2->ops->maxpool2(cpu2, &pool[1], &x, NULL), CH4_OK);
+        assert_same_bytes(&pool[1], &pool[0], "maxpool2");
+        if (h > 1)
+            assert_int_equal(cpu->ops->maxpool2(cpu, &x, &x, NULL), CH4_EINVAL);
+        free(x.data), free(y[0].data), free(y[1].data), free(pool[0].data), free(pool[1].data);
+    }
+}
+
 static void unknown_backend_is_refused(void **state)
 {
     (void)state;
@@ -257,6 +302,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(linear_matches),          cmocka_unit_test(linear_adds_in_place),   cmocka_unit_test(linear_refuses_bad_shapes),
         cmocka_unit_test(norms_match),             cmocka_unit_test(rope_matches),           cmocka_unit_test(attention_matches),
+        cmocka_unit_test(convolution_matches),     cmocka_unit_test(pictures_are_resized),
         cmocka_unit_test(copy_and_add_broadcast),  cmocka_unit_test(unknown_backend_is_refused),
     };
     return cmocka_run_group_tests(tests, open_backends, close_backends);

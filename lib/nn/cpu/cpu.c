@@ -56,6 +56,9 @@ const ch4_nn_ops ch4_nn_ops_cpu = {
     .rope = ch4_cpu_rope,
     .attention = ch4_cpu_attention,
     .attention_map = ch4_cpu_attention_map,
+    .conv3x3 = ch4_cpu_conv3x3,
+    .maxpool2 = ch4_cpu_maxpool2,
+    .resize = ch4_cpu_resize,
     .copy = ch4_nn_host_copy,
     .add = ch4_nn_host_add,
 };

@@ -29,6 +29,9 @@ ch4_status ch4_cpu_rmsnorm(ch4_nn *nn, ch4_tensor *y, const ch4_tensor *x, const
 ch4_status ch4_cpu_rope(ch4_nn *nn, ch4_tensor *x, const ch4_tensor *cos, const ch4_tensor *sin, ch4_err *err);
 ch4_status ch4_cpu_attention(ch4_nn *nn, ch4_tensor *o, ch4_tensor *lse, const ch4_attention_in *in, ch4_err *err);
 ch4_status ch4_cpu_attention_map(ch4_nn *nn, ch4_tensor *a, const ch4_attention_map_in *in, ch4_err *err);
+ch4_status ch4_cpu_conv3x3(ch4_nn *nn, ch4_tensor *y, const ch4_conv_in *in, ch4_err *err);
+ch4_status ch4_cpu_maxpool2(ch4_nn *nn, ch4_tensor *y, const ch4_tensor *x, ch4_err *err);
+ch4_status ch4_cpu_resize(ch4_nn *nn, ch4_tensor *y, const ch4_tensor *x, ch4_err *err);
 
 /* y = alpha x w^T + beta y with row strides; x [m,k], w [n,k], y [m,n]. Runs on the calling thread. */
 void ch4_cpu_gemm_nt(int64_t m, int64_t n, int64_t k, float alpha, const float *x, int64_t ldx, const float *w, int64_t ldw, float beta, float *y,

@@ -191,6 +191,9 @@ const ch4_nn_ops ch4_nn_ops_ref = {
     .rope = ref_rope,
     .attention = ref_attention,
     .attention_map = ref_attention_map,
+    .conv3x3 = ch4_ref_conv3x3,
+    .maxpool2 = ch4_ref_maxpool2,
+    .resize = ch4_ref_resize,
     .copy = ch4_nn_host_copy,
     .add = ch4_nn_host_add,
 };
