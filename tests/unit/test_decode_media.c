@@ -329,7 +329,7 @@ static void test_truncated_files(void **state)
     assert_non_null(strstr(notes, "cut off after"));
     assert_non_null(strstr(notes, "of 60 frames"));
     ch4_clip_plan_fini(&p);
-    scan_fails("headless.mp4", &o, CH4_EFORMAT, "not a video"); /* the index that mp4 keeps at the end is gone */
+    scan_fails("headless.mp4", &o, CH4_EFORMAT, "the index at the end of the mp4 is missing"); /* the index that mp4 keeps at the end is gone */
 }
 
 static void test_empty_frames_and_missing_foreground(void **state)

@@ -22,7 +22,7 @@ static const char *const ALIGN[] = {"public", "uniform", "none"};
 
 static double value(const ch4_bench_row *row, ch4_bench_method m, int column)
 {
-    return row->has[m] ? *(const double *)((const char *)&row->score[m] + COLUMN[column].offset) : (double)NAN;
+    return row->has[m] ? *(const double *)(const void *)((const char *)&row->score[m] + COLUMN[column].offset) : (double)NAN;
 }
 
 /* --- text ---------------------------------------------------------------------------------------------------------------------------------- */

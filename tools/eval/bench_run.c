@@ -179,7 +179,7 @@ double ch4_bench_mean(const ch4_bench_row *row, int64_t n, ch4_bench_method meth
     int64_t count = 0;
     for (int64_t i = 0; i < n; i++) {
         ch4_bench_method m = failed_as_static && !row[i].has[method] ? CH4_BENCH_STATIC : method;
-        double x = row[i].has[m] ? *(const double *)((const char *)&row[i].score[m] + offset) : (double)NAN;
+        double x = row[i].has[m] ? *(const double *)(const void *)((const char *)&row[i].score[m] + offset) : (double)NAN;
         if (isnan(x)) continue;
         sum += x;
         count++;

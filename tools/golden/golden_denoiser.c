@@ -95,7 +95,8 @@ static ch4_status on_event(void *ctx, ch4_nn *nn, const ch4_probe_event *e, ch4_
 /* One capture per layer, all heads, rows of the anchor: what the records hold as [N,T,N] the capture gives as [T,N,N]. */
 static ch4_status start_capture(recorder *r, ch4_nn *nn, const ch4_denoiser_config *config, int layer, int64_t T, int64_t N, int64_t S, ch4_err *err)
 {
-    ch4_capture_config g = {.n_layers = 1, .layer = {{.layer = layer}}, .direction = CH4_ANCHOR_TO_FRAME, .anchor_slot = (int)r->anchor};
+    ch4_capture_config g = {.n_layers = 1, .direction = CH4_ANCHOR_TO_FRAME, .anchor_slot = (int)r->anchor};
+    g.layer[0].layer = layer;
     return ch4_capture_create(&r->capture[layer], nn, &g, T, N, S, config->num_heads, err);
 }
 
