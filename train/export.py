@@ -41,6 +41,10 @@ chain:
   unit_norm: true            # candidate rows scaled to unit Euclidean length
   topk: {topk}
   temperature: {temperature}           # relative to the best score
+animate:
+  smooth_sigma: 0.7          # frames; the creatures' limbs swing in eight
+  final_sigma: 0.5
+  beta: 3                    # few tokens map the ring of a limb to its middle: wider than a limb, the fit keeps its thickness
 field:
   inside: negative
 supervised_heads:            # heads that saw an alignment loss in training; the others did not

@@ -33,6 +33,7 @@ typedef struct ch4_model_info {
         double power;
     } attention;
     struct { bool unit_norm; int64_t topk; double temperature; } chain;
+    struct { double smooth_sigma, final_sigma, beta; } animate; /* as the options of these names */
     struct { ch4_model_inside inside; } field;
     struct { ch4_ints layers, heads; } supervised_heads;
     struct { char *path; } familiar; /* mean [W], whiten [W,W], limit [1] of the training's image features */

@@ -70,10 +70,10 @@ static const ch4_opt options[] = {
     O(chain.patch_temperature, "0.1", 1e-9, 1e3, NULL, "temperature of the soft-arg-max over patches, as a share of the best score"),
     O(chain.patch_radius, "1", 0, 64, NULL, "patches around the best one that enter the soft-arg-max"),
 
-    O(animate.smooth_sigma, "1.5", 0, 1000, NULL, "temporal smoothing of landmark paths, frames, 0 = off"),
-    O(animate.final_sigma, "1", 0, 1000, NULL, "temporal smoothing of all vertices, frames, 0 = off"),
+    O(animate.smooth_sigma, "-1", -1, 1000, NULL, "temporal smoothing of landmark paths, frames, 0 = off, negative = as the model says"),
+    O(animate.final_sigma, "-1", -1, 1000, NULL, "temporal smoothing of all vertices, frames, 0 = off, negative = as the model says"),
     O(animate.neighbors, "120", 1, 4096, NULL, "landmarks that move one vertex"),
-    O(animate.beta, "1.5", 0.01, 100, NULL, "width of the weights in units of the mean landmark spacing"),
+    O(animate.beta, "0", 0, 100, NULL, "width of the weights in units of the mean landmark spacing, 0 = as the model says"),
     O(animate.outlier_factor, "5", 1, 1e6, NULL, "a landmark that moves more than this times the frame's median is an outlier"),
     O(animate.outlier_floor, "0.05", 0, 1, NULL, "least value of that median, as a share of the object's diagonal"),
     O(animate.outlier_absolute, "0.5", 0, 10, NULL, "largest believable displacement, as a share of the object's diagonal"),

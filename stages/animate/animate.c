@@ -1,7 +1,10 @@
 #include "stages/animate/animate.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
+#include "base/base.h"
+#include "bundle/model_info.h"
 #include "config/config.h"
 #include "mesh/mesh.h"
 #include "stages/animate/animate_window.h"
@@ -131,29 +134,54 @@ ch4_status ch4_animate_file(ch4_store_writer *writer, const char *input, const c
     return st;
 }
 
-static ch4_animate_options options_of(const struct ch4_config *config)
+void ch4_animate_resolve(ch4_animate_options *out, const ch4_config *config, const ch4_model_info *model)
 {
     ch4_animate_options o = ch4_animate_defaults();
-    o.landmarks.sigma = config->animate.smooth_sigma;
-    o.final.sigma = config->animate.final_sigma;
+    o.landmarks.sigma = config->animate.smooth_sigma >= 0 ? config->animate.smooth_sigma : model->animate.smooth_sigma;
+    o.final.sigma = config->animate.final_sigma >= 0 ? config->animate.final_sigma : model->animate.final_sigma;
     o.k = config->animate.neighbors;
-    o.beta = config->animate.beta;
+    o.beta = config->animate.beta > 0 ? config->animate.beta : model->animate.beta;
     o.tracks.outlier_factor = config->animate.outlier_factor;
     o.tracks.outlier_floor = config->animate.outlier_floor;
     o.tracks.outlier_absolute = config->animate.outlier_absolute;
     o.tracks.min_valid = config->animate.min_valid;
     o.use_score = config->animate.confidence == CH4_CONFIDENCE_SCORE;
-    return o;
+    *out = o;
+}
+
+ch4_status ch4_animate_open(ch4_stage *stage, void **state, ch4_err *err)
+{
+    const ch4_config *config = stage->config;
+    ch4_model_info model;
+    char path[CH4_STORE_PATH];
+    if (snprintf(path, sizeof path, "%s/model.yaml", config->run.model) >= (int)sizeof path)
+        return ch4_err_set(err, CH4_EINVAL, "%.60s...: path too long", config->run.model);
+    ch4_animate_options *options = NULL;
+    ch4_status st = ch4_calloc(&options, 1, sizeof *options, "animate", err);
+    if (st == CH4_OK)
+        st = ch4_model_info_load(&model, path, NULL, err);
+    if (st) {
+        free(options);
+        return st;
+    }
+    ch4_animate_resolve(options, config, &model);
+    ch4_model_info_fini(&model);
+    *state = options;
+    return CH4_OK;
+}
+
+void ch4_animate_close(ch4_stage *stage, void *state)
+{
+    (void)stage;
+    free(state);
 }
 
 ch4_status ch4_animate_process(ch4_stage *stage, void *state, const ch4_stage_window *window, ch4_err *err)
 {
-    (void)state;
     ch4_store_writer *writer = NULL;
-    ch4_animate_options options = options_of(stage->config);
     ch4_status st = ch4_store_create(&writer, window->output, err);
     if (st == CH4_OK)
-        st = ch4_animate_file(writer, window->input, &options, stage->pool, stage->log, err);
+        st = ch4_animate_file(writer, window->input, state, stage->pool, stage->log, err);
     if (st == CH4_OK)
         return ch4_stage_commit(stage, &writer, err);
     ch4_store_discard(&writer);

@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include "base/rng.h"
+#include "bundle/model_info.h"
+#include "config/config.h"
 #include "mesh/fps.h"
 #include "stages/animate/animate.h"
 #include "stages/animate/animate_window.h"
@@ -369,6 +371,21 @@ static void files(void **state)
     free_scene(s);
 }
 
+static void options_are_the_models_where_the_pipeline_leaves_them_open(void **state)
+{
+    (void)state;
+    ch4_config config;
+    ch4_model_info model = {.animate = {.smooth_sigma = 0.25, .final_sigma = 0.125, .beta = 7}};
+    ch4_animate_options o;
+    assert_int_equal(ch4_config_defaults(&config, NULL), CH4_OK);
+    ch4_animate_resolve(&o, &config, &model);
+    assert_true(o.landmarks.sigma == 0.25 && o.final.sigma == 0.125 && o.beta == 7 && o.k == 120);
+    config.animate.smooth_sigma = 0, config.animate.final_sigma = 2, config.animate.beta = 1;
+    ch4_animate_resolve(&o, &config, &model);
+    assert_true(o.landmarks.sigma == 0 && o.final.sigma == 2 && o.beta == 1);
+    ch4_config_fini(&config);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -382,6 +399,7 @@ int main(void)
         cmocka_unit_test(threads_do_not_matter),
         cmocka_unit_test(nothing_to_follow),
         cmocka_unit_test(files),
+        cmocka_unit_test(options_are_the_models_where_the_pipeline_leaves_them_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -202,7 +202,7 @@ static void defaults_are_the_documented_ones(void **state)
     assert_int_equal(c.attention.k, 64);
     assert_int_equal(c.attention.direction, CH4_DIRECTION_MODEL);
     assert_int_equal(c.chain.landmarks, 1000);
-    assert_true(c.animate.smooth_sigma == 1.5);
+    assert_true(c.animate.smooth_sigma == -1);
     assert_int_equal(c.log.level, CH4_LOG_INFO);
     ch4_config_fini(&c);
     ch4_config_fini(&c);
