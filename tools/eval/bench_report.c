@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "tools/eval/bench_run.h"
+#include "tools/eval/drift.h"
 
 static const struct {
     const char *key, *title;
@@ -147,6 +148,61 @@ static ch4_status save_public_csv(const char *path, const ch4_bench_row *row, in
     return close_file(f, path, err);
 }
 
+/* --- curves over windows --------------------------------------------------------------------------------------------------------------------- */
+
+enum { WINDOW = 16 };
+
+static bool is_long(const ch4_bench_row *row) { return row->frame_cd && !row->status && row->n_frames > WINDOW; }
+
+static ch4_status write_curves(FILE *curves, FILE *drift, const ch4_bench_row *row, ch4_err *err)
+{
+    int64_t n = ch4_drift_windows(row->n_frames, WINDOW);
+    double *curve = NULL;
+    ch4_status st = ch4_calloc(&curve, (size_t)n, sizeof(*curve), "curve", err);
+    for (int k = 0; !st && k < 3; k++) {
+        ch4_drift_curve(curve, row->frame_cd + k * row->n_frames, row->n_frames, WINDOW);
+        for (int64_t w = 0; w < n; w++) {
+            fprintf(curves, "%s,%s,%lld", row->name, COLUMN[k].key, (long long)w);
+            csv_number(curves, curve[w]);
+            fputc('\n', curves);
+        }
+        ch4_drift_summary s = ch4_drift_summarise(curve, n);
+        fprintf(drift, "%s,%s", row->name, COLUMN[k].key);
+        csv_number(drift, s.first);
+        csv_number(drift, s.last);
+        csv_number(drift, s.ratio);
+        csv_number(drift, s.slope);
+        fprintf(drift, ",%lld\n", (long long)s.doubled);
+    }
+    free(curve);
+    return st;
+}
+
+static ch4_status save_curves(const char *folder, const ch4_bench_row *row, int64_t n, ch4_err *err)
+{
+    char path[2][4096];
+    int64_t i = 0;
+    while (i < n && !is_long(&row[i])) i++;
+    if (i == n) return CH4_OK;
+    snprintf(path[0], sizeof(path[0]), "%s/curves.csv", folder);
+    snprintf(path[1], sizeof(path[1]), "%s/drift.csv", folder);
+    FILE *curves = fopen(path[0], "wbe"), *drift = fopen(path[1], "wbe");
+    ch4_status st = curves && drift ? CH4_OK : ch4_err_set_errno(err, errno, "%s", folder);
+    if (!st) fprintf(curves, "clip,metric,window,value\n");
+    if (!st) fprintf(drift, "clip,metric,first,last,ratio,slope,doubled_at\n");
+    for (; !st && i < n; i++)
+        if (is_long(&row[i])) st = write_curves(curves, drift, &row[i], err);
+    if (curves) {
+        ch4_status closed = close_file(curves, path[0], st ? NULL : err);
+        st = st ? st : closed;
+    }
+    if (drift) {
+        ch4_status closed = close_file(drift, path[1], st ? NULL : err);
+        st = st ? st : closed;
+    }
+    return st;
+}
+
 static json_t *number_or_null(double x) { return isnan(x) ? json_null() : json_real(x); }
 
 static ch4_status save_json(json_t *root, const char *path, ch4_err *err)
@@ -220,5 +276,6 @@ ch4_status ch4_bench_save(const char *folder, const ch4_bench_row *row, int64_t 
     snprintf(path, sizeof(path), "%s/actionbench.summary.json", folder);
     if (!st) st = save_json(public_summary(row, n), path, err);
     snprintf(path, sizeof(path), "%s/bench.json", folder);
-    return st ? st : save_json(report_json(row, n), path, err);
+    if (!st) st = save_json(report_json(row, n), path, err);
+    return st ? st : save_curves(folder, row, n, err);
 }

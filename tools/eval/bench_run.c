@@ -120,7 +120,11 @@ static ch4_status score_result(ch4_bench_row *row, const char *folder, const ch4
     if (!st && !options->allow_topology && !ch4_bench_same_topology(&where, &meshes))
         st = ch4_err_set(err, CH4_EFORMAT, "the faces of frame %lld are not those of frame 0 (%lld and %lld faces)", (long long)where,
                          (long long)meshes.frame[where].n_face, (long long)meshes.frame[0].n_face);
-    if (!st) st = ch4_compute_bench_score(&row->score[CH4_BENCH_OURS], &meshes, truth, o, NULL, pool, err);
+    int64_t n = truth->n_frames;
+    if (!st) st = ch4_calloc(&row->frame_cd, (size_t)n, 3 * sizeof(double), "curves", err);
+    for (int64_t i = 0; !st && i < 3 * n; i++) row->frame_cd[i] = NAN;
+    ch4_bench_trace trace = {.frame_cd_3d = row->frame_cd, .frame_cd_4d = row->frame_cd + n, .frame_cd_motion = row->frame_cd + 2 * n};
+    if (!st) st = ch4_compute_bench_score(&row->score[CH4_BENCH_OURS], &meshes, truth, o, &trace, pool, err);
     row->has[CH4_BENCH_OURS] = !st;
     ch4_bench_meshes_fini(&meshes);
     return st;
@@ -171,6 +175,14 @@ void ch4_bench_run(ch4_bench_row *row, const ch4_eval_pairs *pairs, const ch4_be
     if (pairs->n >= ch4_pool_threads(pool)) ch4_pool_run(pool, pairs->n, job_clip, &j);
     else
         for (int64_t i = 0; i < pairs->n; i++) score_clip(&row[i], &pairs->pair[i], options, pool);
+}
+
+void ch4_bench_rows_fini(ch4_bench_row *row, int64_t n)
+{
+    for (int64_t i = 0; row && i < n; i++) {
+        free(row[i].frame_cd);
+        row[i].frame_cd = NULL;
+    }
 }
 
 double ch4_bench_mean(const ch4_bench_row *row, int64_t n, ch4_bench_method method, size_t offset, bool failed_as_static)

@@ -25,7 +25,10 @@ typedef struct ch4_bench_row {
     ch4_bench_score score[CH4_BENCH_METHODS];
     int64_t n_frames, n_point;             /* samples of a surface */
     ch4_bench_align align;                 /* of our result */
+    double *frame_cd;                      /* [3,n_frames] CD-3D, CD-4D, CD-M of our frames (NAN: not defined); NULL without a result */
 } ch4_bench_row;
+
+void ch4_bench_rows_fini(ch4_bench_row *row, int64_t n); /* what the rows own, not the array */
 
 typedef struct ch4_bench_run_options {
     ch4_bench_options score; /* n_point 0: as many as the truth has, at most 100,000 */
@@ -44,7 +47,9 @@ double ch4_bench_mean(const ch4_bench_row *row, int64_t n, ch4_bench_method meth
 
 void ch4_bench_print(FILE *out, const ch4_bench_row *row, int64_t n);
 
-/* Into folder: bench.csv (a row per clip and method), bench.json, and the public script's own actionbench.csv and actionbench.summary.json. */
+/* Into folder: bench.csv (a row per clip and method), bench.json, and the public script's own actionbench.csv and actionbench.summary.json.
+ * Where a clip has more than one window of 16 frames, curves.csv (clip, metric, window, value) and drift.csv (their first and last value, ratio, slope per
+ * window, first window above twice the first) too. */
 ch4_status ch4_bench_save(const char *folder, const ch4_bench_row *row, int64_t n, ch4_err *err);
 
 #endif

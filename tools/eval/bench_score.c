@@ -114,6 +114,8 @@ static ch4_status score_frame(ch4_bench_score *out, clip *c, int64_t frame, ch4_
         ch4_affine_points(c->moved, &c->first, c->point, n);
         st = ch4_chamfer(&cd_4d, c->moved, n, gt, n_gt, CH4_CHAMFER_QUERIES, c->o->seed, c->pool, err);
     }
+    if (c->trace && c->trace->frame_cd_3d) c->trace->frame_cd_3d[frame] = cd_3d;
+    if (c->trace && c->trace->frame_cd_4d) c->trace->frame_cd_4d[frame] = cd_4d;
     double det = fabs(own.A[0] * (own.A[4] * own.A[8] - own.A[5] * own.A[7]) - own.A[1] * (own.A[3] * own.A[8] - own.A[5] * own.A[6]) +
                       own.A[2] * (own.A[3] * own.A[7] - own.A[4] * own.A[6]));
     out->cd_3d += cd_3d / k, out->cd_4d += cd_4d / k;
@@ -137,7 +139,7 @@ static ch4_status score_motion(ch4_bench_score *out, clip *c, ch4_err *err)
     }
     if (c->trace && c->trace->sync_face) memcpy(c->trace->sync_face, c->sync_face, (size_t)n * sizeof(int32_t));
     if (c->trace && c->trace->sync_bary) memcpy(c->trace->sync_bary, c->sync_bary, (size_t)n * 3 * sizeof(float));
-    return ch4_chamfer_motion(&out->cd_motion, NULL, c->sync, n, c->truth->point, c->truth->n_point, k, c->pool, err);
+    return ch4_chamfer_motion(&out->cd_motion, c->trace ? c->trace->frame_cd_motion : NULL, c->sync, n, c->truth->point, c->truth->n_point, k, c->pool, err);
 }
 
 ch4_status ch4_compute_bench_score(ch4_bench_score *out, const ch4_bench_meshes *meshes, const ch4_bench_truth *truth, const ch4_bench_options *options,

@@ -29,6 +29,7 @@ typedef struct ch4_bench_trace {
     int32_t *sync_face;            /* [n_point] */
     float *sync_bary;              /* [n_point,3] */
     ch4_affine *frame;             /* [K] transforms of CD-3D */
+    double *frame_cd_3d, *frame_cd_4d, *frame_cd_motion; /* [K] what the scores are means of */
     const ch4_affine *given;       /* [K + 1]: used instead of fitting; the last is that of CD-4D and CD-M */
 } ch4_bench_trace;
 

@@ -26,7 +26,8 @@ static const char HELP[] =
     "and the sampling floor.\n"
     "\n"
     "  --gt FOLDER     the truth\n"
-    "  --out FOLDER    also writes eval.json, eval.csv, views.csv; bench.json, bench.csv, actionbench.csv and actionbench.summary.json there\n"
+    "  --out FOLDER    also writes eval.json, eval.csv, views.csv; bench.json, bench.csv, actionbench.csv and\n"
+    "                  actionbench.summary.json, for clips of more than 16 frames curves.csv and drift.csv there\n"
     "  --threads N     worker threads, 1 to 64 (2)\n"
     "  --align NAME    public: 9 degrees of freedom per frame, 24 starts, as published; uniform: one scale instead of three; none;\n"
     "                  auto (default): none where the truth has its meshes, else public\n"
@@ -138,6 +139,7 @@ static ch4_status evaluate_bench(const options *o, const ch4_eval_pairs *pairs, 
     for (int64_t i = 0; i < pairs->n; i++) *n_failed += row[i].status != CH4_OK;
     ch4_bench_print(stdout, row, pairs->n);
     if (o->out) st = ch4_bench_save(o->out, row, pairs->n, err);
+    ch4_bench_rows_fini(row, pairs->n);
     free(row);
     return st;
 }
