@@ -287,7 +287,6 @@ static ch4_pose_options options_of(const struct ch4_config *config)
 {
     ch4_pose_options o = {.focal = config->pose.focal, .pnp = ch4_pnp_defaults(), .track_stride = config->pose.track_stride,
                           .outline = config->pose.outline, .anchor_only = config->pose.mode == CH4_POSE_ANCHOR};
-    o.mesh_given = config->mesh.path && config->mesh.path[0];
     o.pnp.threshold_px = config->pose.threshold_px;
     o.pnp.iterations = (int)config->pose.iterations;
     o.pnp.confidence = config->pose.confidence;

@@ -40,7 +40,6 @@ typedef struct ch4_pose_options {
     ch4_pnp_options pnp; /* lengths in pixels of a frame whose patches have 16 pixels: scaled to the frame at hand */
     int64_t track_stride;
     bool outline;        /* help the anchor camera with the outline of the object where matches are few */
-    bool mesh_given;     /* the mesh is the user's: its outline is right; that of a generated one is not quite */
     bool anchor_only;    /* the anchor's camera for all frames */
 } ch4_pose_options;
 

@@ -17,7 +17,7 @@ typedef struct ch4_outline_input {
     int64_t side;
     ch4_pairs pairs;       /* matches: object points, pixels; n may be 0 */
     double patch_px;       /* how far a right match may be off */
-    double match_weight;   /* of the matches against the outline; small where the mesh is known to have the right shape */
+    double match_weight;   /* of the matches against the outline */
     ch4_intrinsics k;
     uint64_t seed;
 } ch4_outline_input;

@@ -360,7 +360,7 @@ static void outline_helps_where_matches_are_few(void **state)
     }
     assert_int_equal(ch4_pose_anchor(&anchor, &w.in, &o, NULL), CH4_OK);
     assert_true(anchor.status != CH4_CAMERA_OUTLINE);
-    o.outline = o.mesh_given = true;
+    o.outline = true;
     assert_int_equal(ch4_pose_anchor(&anchor, &w.in, &o, NULL), CH4_OK);
     assert_int_equal(anchor.status, CH4_CAMERA_OUTLINE);
     assert_true(ch4_rotation_angle_deg(anchor.pose.R, w.pose.R) < 12);
