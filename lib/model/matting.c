@@ -262,7 +262,9 @@ ch4_status ch4_matting_forward(ch4_matting *m, float *map, const float *image, i
     m->most = 0;
     for (int pass = 0; !st && pass < 2; pass++) {
         m->measure = pass == 0;
-        m->space.buf = m->measure ? (ch4_buf){0} : held;
+        m->space.buf = held;
+        if (m->measure)
+            m->space.buf = (ch4_buf){0};
         m->space.used = 0;
         x = take(m, h, w, 3);
         y = take(m, h, w, 1);

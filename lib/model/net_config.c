@@ -67,9 +67,13 @@ ch4_status ch4_net_open_dir(json_t **config, ch4_safetensors **weights, const ch
     ch4_status st = ch4_net_config_load(config, path, err);
     if (st)
         return st;
-    snprintf(path, sizeof path, "%s/diffusion_pytorch_model.safetensors", dir);
-    if (access(path, F_OK) != 0)
-        snprintf(path, sizeof path, "%s/model.safetensors", dir);
+    static const char *const file[] = {"diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.safetensors.index.json",
+                                       "model.safetensors.index.json", "model.safetensors"};
+    for (size_t i = 0; i < sizeof file / sizeof *file; i++) {
+        snprintf(path, sizeof path, "%s/%s", dir, file[i]);
+        if (access(path, F_OK) == 0)
+            break;
+    }
     st = ch4_safetensors_open(weights, path, err);
     if (st) {
         json_decref(*config);

@@ -15,7 +15,8 @@ ch4_status ch4_net_config_int(int64_t *out, const json_t *object, const char *ke
 ch4_status ch4_net_config_real(double *out, const json_t *object, const char *key, double lo, double hi, ch4_err *err);
 ch4_status ch4_net_config_bool(bool *out, const json_t *object, const char *key, ch4_err *err);
 
-/* Opens config.json and the weights of a model folder: model.safetensors or diffusion_pytorch_model.safetensors. The caller releases
+/* Opens config.json and the weights of a model folder: model.safetensors or diffusion_pytorch_model.safetensors, whole or in parts
+ * (NAME.index.json). The caller releases
  * both (json_decref, ch4_safetensors_close). */
 ch4_status ch4_net_open_dir(json_t **config, ch4_safetensors **weights, const char *dir, ch4_err *err);
 

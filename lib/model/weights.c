@@ -160,7 +160,7 @@ static bool take(ch4_weights *w, ch4_tensor *out, const char *name, int rank, co
         ch4_tensor wanted = ch4_tensor_view(NULL, out->dtype, rank, shape);
         ch4_tensor_describe(out, have, sizeof have);
         ch4_tensor_describe(&wanted, want, sizeof want);
-        complain(w, "%s: tensor %s is %s, the configuration wants %s", ch4_safetensors_path(w->file), name, have, want);
+        complain(w, "%s: tensor %s is %s, the configuration wants %s", ch4_safetensors_path_of(w->file, e->stored), name, have, want);
         return false;
     }
     if (w->report)
@@ -257,7 +257,8 @@ ch4_status ch4_weights_finish(ch4_weights *w, ch4_err *err)
         return ch4_err_set(err, w->err.status, "%s", w->err.msg);
     for (int64_t i = 0; i < w->n_entries && !w->err.status; i++)
         if (!w->entries[i].taken)
-            complain(w, "%s: tensor %s does not belong to the network that the configuration describes", ch4_safetensors_path(w->file), w->entries[i].stored);
+            complain(w, "%s: tensor %s does not belong to the network that the configuration describes",
+                     ch4_safetensors_path_of(w->file, w->entries[i].stored), w->entries[i].stored);
     w->file = NULL;
     return w->err.status ? ch4_err_set(err, w->err.status, "%s", w->err.msg) : CH4_OK;
 }

@@ -16,11 +16,14 @@
 /* 100 MB is the limit of the format's own reference reader. */
 static const uint64_t MAX_HEADER = 100u << 20;
 
+enum { MAX_SHARDS = 1024 };
+
 typedef struct entry {
     char *name;
     ch4_tensor view;
     uint64_t begin, end; /* in the data section */
     void *copy;          /* of a tensor that the file does not align; else NULL */
+    const char *path;    /* of the file that holds it */
 } entry;
 
 struct ch4_safetensors {
@@ -29,6 +32,8 @@ struct ch4_safetensors {
     size_t map_size;
     entry *entries;
     int64_t n_entries;
+    ch4_safetensors **shards; /* of an index, which has no mapping of its own */
+    int64_t n_shards;
 };
 
 static int by_name(const void *a, const void *b)
@@ -139,6 +144,7 @@ static ch4_status bind_views(ch4_safetensors *f, size_t data_at, ch4_err *err)
             data = e->copy;
         }
         e->view.data = data;
+        e->path = f->path;
     }
     return CH4_OK;
 }
@@ -166,14 +172,9 @@ static ch4_status map_file(ch4_safetensors *f, ch4_err *err)
     return st;
 }
 
-ch4_status ch4_safetensors_open(ch4_safetensors **out, const char *path, ch4_err *err)
+static ch4_status open_single(ch4_safetensors *f, ch4_err *err)
 {
-    *out = NULL;
-    ch4_safetensors *f = calloc(1, sizeof *f);
-    if (!f || !(f->path = strdup(path))) {
-        free(f);
-        return ch4_err_set(err, CH4_ENOMEM, "%s", path);
-    }
+    const char *path = f->path;
     ch4_status st = map_file(f, err);
     if (st == CH4_OK) {
         uint64_t header = 0;
@@ -186,6 +187,106 @@ ch4_status ch4_safetensors_open(ch4_safetensors **out, const char *path, ch4_err
         if (st == CH4_OK)
             st = bind_views(f, 8 + (size_t)header, err);
     }
+    return st;
+}
+
+static bool is_index(const char *path)
+{
+    static const char end[] = ".index.json";
+    size_t len = strlen(path), n = sizeof end - 1;
+    return len > n && strcmp(path + len - n, end) == 0;
+}
+
+/* The part called `name` in the folder of the index, opened when it is first named. */
+static ch4_status get_shard(ch4_safetensors *f, ch4_safetensors **out, const char *name, ch4_err *err)
+{
+    const char *slash = strrchr(f->path, '/');
+    int folder = slash ? (int)(slash - f->path) + 1 : 0;
+    for (int64_t i = 0; i < f->n_shards; i++)
+        if (strcmp(f->shards[i]->path + folder, name) == 0) {
+            *out = f->shards[i];
+            return CH4_OK;
+        }
+    /* An index is no part: following one that names itself would have no end. */
+    if (!*name || strchr(name, '/') || is_index(name) || f->n_shards == MAX_SHARDS)
+        return ch4_err_set(err, CH4_EFORMAT, "%s: '%s': up to %d safetensors files of the same folder wanted, no index", f->path, name, MAX_SHARDS);
+    char *path = NULL;
+    if (asprintf(&path, "%.*s%s", folder, f->path, name) < 0)
+        return ch4_err_set(err, CH4_ENOMEM, "%s", f->path);
+    ch4_status st = ch4_safetensors_open(out, path, err);
+    free(path);
+    if (st == CH4_OK)
+        f->shards[f->n_shards++] = *out;
+    return st;
+}
+
+/* Every tensor of every part must be the one that the index means. */
+static ch4_status check_shards(const ch4_safetensors *f, ch4_err *err)
+{
+    for (int64_t i = 0; i < f->n_shards; i++)
+        for (int64_t k = 0; k < f->shards[i]->n_entries; k++) {
+            const entry *have = &f->shards[i]->entries[k], *listed = bsearch(have, f->entries, (size_t)f->n_entries, sizeof *listed, by_name);
+            if (!listed || listed->path != have->path)
+                return ch4_err_set(err, CH4_EFORMAT, "%s: tensor '%s' is not listed for this file in %s", have->path, have->name, f->path);
+        }
+    return CH4_OK;
+}
+
+static ch4_status open_listed(ch4_safetensors *f, const json_t *map, ch4_err *err)
+{
+    const char *name;
+    json_t *file;
+    ch4_status st = ch4_calloc(&f->entries, json_object_size(map), sizeof *f->entries, "safetensors index", err);
+    if (st == CH4_OK)
+        st = ch4_calloc(&f->shards, MAX_SHARDS, sizeof *f->shards, "safetensors index", err);
+    json_object_foreach((json_t *)(uintptr_t)map, name, file) {
+        ch4_safetensors *shard = NULL;
+        if (st != CH4_OK)
+            break;
+        if (!json_is_string(file))
+            return ch4_err_set(err, CH4_EFORMAT, "%s: weight_map: tensor '%s': a file name wanted", f->path, name);
+        st = get_shard(f, &shard, json_string_value(file), err);
+        if (st != CH4_OK)
+            break;
+        const entry key = {.name = (char *)(uintptr_t)name}, *e = bsearch(&key, shard->entries, (size_t)shard->n_entries, sizeof key, by_name);
+        if (!e)
+            return ch4_err_set(err, CH4_EFORMAT, "%s: tensor '%s' is missing, which %s lists here", shard->path, name, f->path);
+        f->entries[f->n_entries] = (entry){.name = strdup(name), .view = e->view, .path = e->path};
+        if (!f->entries[f->n_entries].name)
+            return ch4_err_set(err, CH4_ENOMEM, "%s: tensor name", f->path);
+        f->n_entries++;
+    }
+    if (st != CH4_OK)
+        return st;
+    qsort(f->entries, (size_t)f->n_entries, sizeof *f->entries, by_name);
+    return check_shards(f, err);
+}
+
+static ch4_status open_index(ch4_safetensors *f, ch4_err *err)
+{
+    json_error_t where;
+    FILE *file = fopen(f->path, "re");
+    if (!file)
+        return ch4_err_set_errno(err, errno, "%s", f->path);
+    json_t *root = json_loadf(file, JSON_REJECT_DUPLICATES, &where);
+    fclose(file);
+    if (!root)
+        return ch4_err_set(err, CH4_EFORMAT, "%s:%d:%d: %s", f->path, where.line, where.column, where.text);
+    const json_t *map = json_object_get(root, "weight_map");
+    ch4_status st = json_is_object(map) ? open_listed(f, map, err) : ch4_err_set(err, CH4_EFORMAT, "%s: weight_map: an object wanted", f->path);
+    json_decref(root);
+    return st;
+}
+
+ch4_status ch4_safetensors_open(ch4_safetensors **out, const char *path, ch4_err *err)
+{
+    *out = NULL;
+    ch4_safetensors *f = calloc(1, sizeof *f);
+    if (!f || !(f->path = strdup(path))) {
+        free(f);
+        return ch4_err_set(err, CH4_ENOMEM, "%s", path);
+    }
+    ch4_status st = is_index(path) ? open_index(f, err) : open_single(f, err);
     if (st != CH4_OK) {
         ch4_safetensors_close(&f);
         return st;
@@ -204,6 +305,9 @@ void ch4_safetensors_close(ch4_safetensors **file)
         free(f->entries[i].copy);
     }
     free(f->entries);
+    for (int64_t i = 0; i < f->n_shards; i++)
+        ch4_safetensors_close(&f->shards[i]);
+    free(f->shards);
     if (f->map)
         munmap(f->map, f->map_size);
     free(f->path);
@@ -237,6 +341,12 @@ static const entry *find(const ch4_safetensors *file, const char *name)
 bool ch4_safetensors_has(const ch4_safetensors *file, const char *name)
 {
     return find(file, name) != NULL;
+}
+
+const char *ch4_safetensors_path_of(const ch4_safetensors *file, const char *name)
+{
+    const entry *e = find(file, name);
+    return e ? e->path : file->path;
 }
 
 ch4_status ch4_safetensors_get(const ch4_safetensors *file, const char *name, ch4_tensor *out, ch4_err *err)

@@ -2,7 +2,8 @@
  *
  * Container: 8-byte little-endian header length, JSON header {name: {dtype, shape, data_offsets}}, raw little-endian data.
  * The header is hostile until checked: dtype known, rank <= 5, product of the shape equal to the byte range, ranges inside the file,
- * disjoint, without holes. Tensors are views of the mapping; one that the file does not align is copied at open. */
+ * disjoint, without holes. A sharded model is opened by its index, NAME.index.json: {"weight_map": {tensor: file}}, files in the same
+ * folder; index and files must agree on every tensor. Tensors are views of the mapping; one that the file does not align is copied at open. */
 #ifndef CH4_TENSOR_SAFETENSORS_H
 #define CH4_TENSOR_SAFETENSORS_H
 
@@ -17,6 +18,7 @@ void       ch4_safetensors_close(ch4_safetensors **file);
 int64_t     ch4_safetensors_count(const ch4_safetensors *file);
 const char *ch4_safetensors_name(const ch4_safetensors *file, int64_t index);  /* sorted by name */
 const char *ch4_safetensors_path(const ch4_safetensors *file);
+const char *ch4_safetensors_path_of(const ch4_safetensors *file, const char *name); /* the part that holds a tensor; of none: the path */
 
 /* True if a tensor of that name exists. */
 bool ch4_safetensors_has(const ch4_safetensors *file, const char *name);

@@ -133,6 +133,100 @@ static void half_conversion_is_exact_over_all_values(void **state)
     assert_int_equal(ch4_f32_to_bf16(1.0f + 0x1p-8f), 0x3f80);
 }
 
+/* --- models in parts --- */
+
+static char part[2][80], index_path[80];
+
+static int make_parts(void **state)
+{
+    static float a[2] = {1, 2}, b[3] = {3, 4, 5}, c[1] = {6};
+    const ch4_named_tensor first[] = {{"a", CH4_F32(a, 2)}, {"c", CH4_F32(c, 1)}}, second[] = {{"b", CH4_F32(b, 3)}};
+    make_path(state);
+    for (int i = 0; i < 2; i++)
+        snprintf(part[i], sizeof part[i], "%s-%d", path, i);
+    snprintf(index_path, sizeof index_path, "%s.index.json", path);
+    return ch4_safetensors_save(part[0], first, 2, NULL) || ch4_safetensors_save(part[1], second, 1, NULL);
+}
+
+static int remove_parts(void **state)
+{
+    (void)state;
+    unlink(part[0]);
+    unlink(part[1]);
+    unlink(index_path);
+    return 0;
+}
+
+/* Writes an index, in which %0 and %1 stand for the names of the parts, and opens it. */
+static ch4_status open_index(ch4_safetensors **f, const char *text, ch4_err *err)
+{
+    FILE *file = fopen(index_path, "w");
+    for (const char *p = text; *p; p++)
+        if (*p == '%')
+            fputs(strrchr(part[*++p - '0'], '/') + 1, file);
+        else
+            fputc(*p, file);
+    fclose(file);
+    return ch4_safetensors_open(f, index_path, err);
+}
+
+static void parts_are_one_model(void **state)
+{
+    (void)state;
+    ch4_safetensors *f = NULL;
+    ch4_err err = {0};
+    ch4_tensor v;
+    if (open_index(&f, "{\"metadata\": {\"total_size\": 24}, \"weight_map\": {\"c\": \"%0\", \"b\": \"%1\", \"a\": \"%0\"}}", &err))
+        fail_msg("%s", err.msg);
+    assert_int_equal(ch4_safetensors_count(f), 3);
+    assert_string_equal(ch4_safetensors_name(f, 1), "b");
+    assert_string_equal(ch4_safetensors_path(f), index_path);
+    assert_string_equal(ch4_safetensors_path_of(f, "b"), part[1]);
+    assert_string_equal(ch4_safetensors_path_of(f, "nosuch"), index_path);
+    assert_int_equal(ch4_safetensors_get(f, "b", &v, &err), CH4_OK);
+    assert_true(((const float *)v.data)[2] == 5);
+    ch4_safetensors_close(&f);
+}
+
+static void parts_that_disagree_are_errors(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *says;
+        ch4_status status;
+    } c[] = {
+        {"{\"weight_map\": {\"a\": \"%0\", \"b\": \"%1\"}}", "tensor 'c' is not listed", CH4_EFORMAT},
+        {"{\"weight_map\": {\"a\": \"%0\", \"b\": \"%0\", \"c\": \"%0\"}}", "tensor 'b' is missing", CH4_EFORMAT},
+        {"{\"weight_map\": {\"a\": \"nosuch\"}}", "nosuch", CH4_ENOENT},
+        {"{\"weight_map\": {\"a\": \"../%0\"}}", "same folder", CH4_EFORMAT},
+        {"{\"weight_map\": {\"a\": \"%0.index.json\"}}", "no index", CH4_EFORMAT},
+        {"{\"weight_map\": {\"a\": 7}}", "file name", CH4_EFORMAT},
+        {"{\"weight_map\": {\"a\": \"%0\", \"a\": \"%0\"}}", "duplicate", CH4_EFORMAT},
+        {"{\"weight_map\": []}", "weight_map", CH4_EFORMAT},
+        {"{", "index.json:", CH4_EFORMAT},
+    };
+    for (size_t i = 0; i < sizeof c / sizeof *c; i++) {
+        ch4_safetensors *f = NULL;
+        ch4_err err = {0};
+        assert_int_equal(open_index(&f, c[i].text, &err), c[i].status);
+        assert_null(f);
+        if (!strstr(err.msg, c[i].says))
+            fail_msg("case %zu: %s", i, err.msg);
+    }
+}
+
+/* An index that names itself must not be followed for ever. */
+static void index_of_indices_is_an_error(void **state)
+{
+    (void)state;
+    ch4_safetensors *f = NULL;
+    ch4_err err = {0};
+    char text[160];
+    snprintf(text, sizeof text, "{\"weight_map\": {\"a\": \"%s\"}}", strrchr(index_path, '/') + 1);
+    assert_int_equal(open_index(&f, text, &err), CH4_EFORMAT);
+    assert_non_null(strstr(err.msg, "index"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -140,6 +234,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(aligned_round_trip, make_path, remove_path),
         cmocka_unit_test_setup_teardown(hostile_headers_are_errors, make_path, remove_path),
         cmocka_unit_test_setup_teardown(header_longer_than_file_is_an_error, make_path, remove_path),
+        cmocka_unit_test_setup_teardown(parts_are_one_model, make_parts, remove_parts),
+        cmocka_unit_test_setup_teardown(parts_that_disagree_are_errors, make_parts, remove_parts),
+        cmocka_unit_test_setup_teardown(index_of_indices_is_an_error, make_parts, remove_parts),
         cmocka_unit_test(half_conversion_is_exact_over_all_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
