@@ -10,11 +10,12 @@
 #include "tools/eval/bench_run.h"
 #include "tools/eval/eval_find.h"
 #include "tools/eval/eval_score.h"
+#include "tools/eval/track_files.h"
 #include "tools/eval/view_score.h"
 
 static const char HELP[] =
     "usage: chain4d-eval RESULT... --gt FOLDER [--out FOLDER] [--threads N] [--align auto|public|uniform|none] [--samples N] [--icp-points N] [--seed N]\n"
-    "                    [--no-normals] [--per-frame]\n"
+    "                    [--no-normals] [--per-frame] [--queries first|strided]\n"
     "\n"
     "RESULT is an output folder of chain4d run, a folder of mesh_XX.glb files, or a folder of such folders. --gt is a clip or a folder of clips, from\n"
     "chain4d-synth or in ActionBench's layout. A result belongs to the truth that has the name of its folder or of the folder above it.\n"
@@ -24,6 +25,7 @@ static const char HELP[] =
     "Runs with cameras.json as well: TAP-Vid scores of mesh points seen through the run's cameras, camera trajectory errors.\n"
     "Truths with surfaces.npy: CD-3D, CD-4D and CD-M as ActionBench's public code has them, normal consistency, the same for trivial predictions,\n"
     "and the sampling floor.\n"
+    "Truths with tracks.safetensors (points, occluded; results with query_points too): TAP-Vid scores.\n"
     "\n"
     "  --gt FOLDER     the truth\n"
     "  --out FOLDER    also writes eval.json, eval.csv, views.csv; bench.json, bench.csv, actionbench.csv and\n"
@@ -36,6 +38,7 @@ static const char HELP[] =
     "  --seed N        of the samples (44)\n"
     "  --no-normals    leave out normal consistency\n"
     "  --per-frame     accept clips whose faces change from frame to frame: CD-M is then not defined; else they fail, as in the public script\n"
+    "  --queries NAME  of tracks.safetensors: each track's first visible frame (first), or every 5th frame (strided)\n"
     "  --help          this text\n"
     "\n"
     "Exit: 0 all clips scored, 1 failed or a clip could not be scored, 2 usage, 3 no such folder or nothing to compare.\n";
@@ -43,6 +46,7 @@ static const char HELP[] =
 typedef struct options {
     const char *gt, *out;
     int threads;
+    ch4_tapvid_mode queries;
     ch4_bench_run_options bench;
 } options;
 
@@ -72,7 +76,7 @@ static ch4_status parse(options *o, int argc, char **argv, ch4_err *err)
 {
     static const struct option table[] = {{"gt", 1, NULL, 'g'},      {"out", 1, NULL, 'o'},        {"threads", 1, NULL, 't'}, {"align", 1, NULL, 'a'},
                                           {"samples", 1, NULL, 's'}, {"icp-points", 1, NULL, 'i'}, {"seed", 1, NULL, 'r'},    {"no-normals", 0, NULL, 'n'},
-                                          {"per-frame", 0, NULL, 'f'}, {NULL, 0, NULL, 0}};
+                                          {"per-frame", 0, NULL, 'f'}, {"queries", 1, NULL, 'q'}, {NULL, 0, NULL, 0}};
     ch4_status st = CH4_OK;
     int64_t n = 0;
     opterr = 0;
@@ -89,6 +93,10 @@ static ch4_status parse(options *o, int argc, char **argv, ch4_err *err)
         case 'r':
             st = parse_number(&n, "seed", optarg, 0, UINT32_MAX - 1, err);
             o->bench.score.seed = (uint32_t)n;
+            break;
+        case 'q':
+            if (strcmp(optarg, "first") && strcmp(optarg, "strided")) st = ch4_err_set(err, CH4_EINVAL, "--queries %s: one of first, strided", optarg);
+            o->queries = !strcmp(optarg, "strided") ? CH4_TAPVID_STRIDED : CH4_TAPVID_FIRST;
             break;
         case 'n': o->bench.score.normals = false; break;
         case 'f': o->bench.allow_topology = true; break;
@@ -185,6 +193,26 @@ static ch4_status evaluate_views(const options *o, const ch4_eval_pairs *pairs, 
     return st;
 }
 
+static ch4_status evaluate_track_files(const options *o, const ch4_eval_pairs *pairs, int64_t *n_failed, ch4_err *err)
+{
+    ch4_track_file_score *score = NULL;
+    char path[4096];
+    ch4_status st = ch4_calloc(&score, (size_t)pairs->n, sizeof(*score), "scores", err);
+    if (st) return st;
+    for (int64_t i = 0; i < pairs->n; i++) {
+        ch4_track_file_score_pair(&score[i], &pairs->pair[i], o->queries);
+        *n_failed += score[i].status != CH4_OK;
+    }
+    ch4_track_files_print(stdout, score, pairs->n);
+    if (o->out && mkdir(o->out, 0777) != 0 && errno != EEXIST) st = ch4_err_set_errno(err, errno, "%s", o->out);
+    if (o->out && !st) {
+        snprintf(path, sizeof(path), "%s/tracks.csv", o->out);
+        st = ch4_track_files_save_csv(path, score, pairs->n, err);
+    }
+    free(score);
+    return st;
+}
+
 static bool any_result(const ch4_eval_pairs *pairs)
 {
     for (int64_t i = 0; i < pairs->n; i++)
@@ -194,15 +222,17 @@ static bool any_result(const ch4_eval_pairs *pairs)
 
 static ch4_status evaluate(const options *o, char *const *runs, int n_runs, ch4_err *err)
 {
-    static const char *const MESHES[] = {"mesh_*.glb", "vertices.npy", NULL};
-    ch4_eval_pairs tracks = {0}, bench = {0};
+    static const char *const MESHES[] = {"mesh_*.glb", "vertices.npy", NULL}, *const TRACKS[] = {"tracks.safetensors", NULL};
+    ch4_eval_pairs tracks = {0}, bench = {0}, files = {0};
     ch4_pool *pool = NULL;
-    int64_t bad_tracks = 0, bad_bench = 0, bad_views = 0;
+    int64_t bad_tracks = 0, bad_bench = 0, bad_views = 0, bad_files = 0;
     ch4_err none = {0};
     ch4_status st = ch4_eval_find(&tracks, o->gt, runs, n_runs, err), st_bench = ch4_eval_find_files(&bench, o->gt, runs, n_runs, "surfaces.npy", MESHES, &none);
     bool has_tracks = !st, has_bench = !st_bench && any_result(&bench);
-    if (st == CH4_ENOENT && has_bench) st = CH4_OK; /* the truth has one kind of data, not the other */
-    if (!st && st_bench && st_bench != CH4_ENOENT) st = ch4_err_set(err, none.status, "%s", none.msg);
+    ch4_status st_files = ch4_eval_find_files(&files, o->gt, runs, n_runs, "tracks.safetensors", TRACKS, st_bench && st_bench != CH4_ENOENT ? NULL : &none);
+    bool has_files = !st_files && any_result(&files);
+    if (st == CH4_ENOENT && (has_bench || has_files)) st = CH4_OK; /* the truth has one kind of data, not the other */
+    if (!st && ((st_bench && st_bench != CH4_ENOENT) || (st_files && st_files != CH4_ENOENT))) st = ch4_err_set(err, none.status, "%s", none.msg);
     if (!st) st = ch4_pool_create(&pool, o->threads, err);
     if (!st && has_tracks) st = evaluate_tracks(o, &tracks, &bad_tracks, pool, err);
     if (!st && has_tracks && any_cameras(&tracks)) {
@@ -211,10 +241,14 @@ static ch4_status evaluate(const options *o, char *const *runs, int n_runs, ch4_
     }
     if (!st && has_tracks && has_bench) fputc('\n', stdout);
     if (!st && has_bench) st = evaluate_bench(o, &bench, &bad_bench, pool, err);
-    if (!st && (bad_tracks || bad_bench || bad_views)) st = ch4_err_set(err, CH4_EIO, "%lld clips could not be scored", (long long)ch4_max_i64(bad_tracks, ch4_max_i64(bad_bench, bad_views)));
+    if (!st && has_files && (has_tracks || has_bench)) fputc('\n', stdout);
+    if (!st && has_files) st = evaluate_track_files(o, &files, &bad_files, err);
+    int64_t bad = ch4_max_i64(ch4_max_i64(bad_tracks, bad_files), ch4_max_i64(bad_bench, bad_views));
+    if (!st && bad) st = ch4_err_set(err, CH4_EIO, "%lld clips could not be scored", (long long)bad);
     ch4_pool_destroy(&pool);
     ch4_eval_pairs_fini(&tracks);
     ch4_eval_pairs_fini(&bench);
+    ch4_eval_pairs_fini(&files);
     return st;
 }
 
