@@ -63,7 +63,7 @@ static void add_unit(list *l, int64_t out, int64_t in, const char *stage, const 
 
 static void add_stage(list *l, const char *name, int levels, int64_t in, int64_t mid, int64_t out)
 {
-    char unit[8];
+    char unit[16];
     add_unit(l, out, in, name, "in");
     for (int k = 1; k <= levels; k++) {
         snprintf(unit, sizeof unit, "%d", k);
