@@ -93,4 +93,7 @@ if [ -r secret.mp4 ]; then skip "this user reads everything"; else
     check_status 3 run secret.mp4 -o result_secret
     check_grep '^chain4d: .*secret.mp4: Permission denied: check the path and its permissions$' err
 fi
+
+begin no_stage_died_of_a_sanitizer # a restart would hide it
+check test -z "$(grep -hE 'Sanitizer|runtime error' */run.log)"
 finish

@@ -90,4 +90,7 @@ wait $job; check test $? -eq 130
 check test $((($(date +%s%N) - start) / 1000000)) -lt 2000
 check nothing_left hasty
 check grep -q 'stopping at once' "$t/hasty.txt"
+
+begin no_stage_died_of_a_sanitizer # a restart would hide it
+check test -z "$(grep -hE 'Sanitizer|runtime error' "$t"/*/run.log)"
 finish
