@@ -14,6 +14,7 @@
 #include "tools/eval/drift.h"
 #include "tools/eval/surface_points.h"
 #include "tools/eval/tapvid.h"
+#include "tools/eval/view_score.h"
 
 /* Values of the public functions are compared by chain4d-golden; here: what must hold for any input. */
 
@@ -189,6 +190,31 @@ static void predicting_everything_occluded_scores_no_jaccard(void **state)
     assert_true(s.within[0] == 0 && s.within[1] == 1);
 }
 
+/* The octahedron between z = 4.7 and 5.3 in front of a fixed camera, moved along x by 0.5 in frame 1: at the depth of its front corner that is
+ * 100 / 4.7 * 0.5 pixels of 200. */
+static void mesh_points_are_followed_in_the_picture(void **state)
+{
+    (void)state;
+    float vert[2][V][3], all[K][V][3], track[2][2][2], query[2][3] = {{0, 128, 128}, {0, 250, 128}};
+    uint8_t occluded[2][2];
+    double Km[2][9], R[2][9] = {{1, 0, 0, 0, -1, 0, 0, 0, -1}, {1, 0, 0, 0, -1, 0, 0, 0, -1}}, t[2][3] = {{0, 0, 5}, {0, 0, 5}};
+    clip_vertices(all, 1, 0);
+    for (int f = 0; f < 2; f++) {
+        memcpy(vert[f], all[0], sizeof(vert[f]));
+        memcpy(Km[f], (const double[9]){100, 0, 100, 0, 100, 100, 0, 0, 1}, sizeof(Km[f]));
+    }
+    for (int i = 0; i < V; i++) vert[1][i][0] += 0.5f;
+    ch4_view_scene s = {vert[0][0], FACE, Km[0], R[0], t[0], 2, V, F, 200, 200};
+    assert_int_equal(ch4_view_tracks(track[0][0], occluded[0], &s, query[0], 2, NULL), CH4_OK);
+    assert_true(fabs(track[0][0][0] - 128) < 1e-3 && fabs(track[0][0][1] - 128) < 1e-3);
+    assert_true(fabs(track[0][1][0] - 128 - 1.28 * 50 / 4.7) < 1e-3 && fabs(track[0][1][1] - 128) < 1e-3);
+    assert_true(!occluded[0][0] && !occluded[0][1]);
+    assert_true(fabs(track[1][0][0] - 128) < 1e-3 && fabs(track[1][0][1] - 1.28 * (100 + 60 / 5.0)) < 1e-3); /* beside the mesh: its lowest corner */
+    for (int f = 0; f < 2; f++) R[f][4] = R[f][8] = 1; /* from behind, the other corner is in front: the first query takes that one */
+    assert_int_equal(ch4_view_tracks(track[0][0], occluded[0], &s, query[0], 1, NULL), CH4_OK);
+    assert_true(fabs(track[0][1][0] - 128 - 1.28 * 50 / 4.7) < 1e-3);
+}
+
 static void curves_over_windows(void **state)
 {
     (void)state;
@@ -221,6 +247,7 @@ int main(void)
         cmocka_unit_test(drift_shows_in_cd_motion_with_twice_its_length),
         cmocka_unit_test(normals_follow_the_inverse_transpose),
         cmocka_unit_test(predicting_everything_occluded_scores_no_jaccard),
+        cmocka_unit_test(mesh_points_are_followed_in_the_picture),
         cmocka_unit_test(curves_over_windows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

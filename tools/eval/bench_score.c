@@ -61,7 +61,7 @@ static ch4_status fit(ch4_affine *out, clip *c, int64_t frame, ch4_err *err)
     int64_t n_pred = ch4_min_i64(c->o->n_icp, c->o->n_point), n_gt = ch4_min_i64(c->o->n_icp, c->truth->n_point);
     float *pred = NULL, *gt = NULL;
     ch4_icp_options options = ch4_icp_defaults();
-    ch4_icp_result result;
+    ch4_icp_result result = {0};
     options.uniform = c->o->align == CH4_BENCH_UNIFORM;
     ch4_status st = ch4_calloc(&pred, (size_t)n_pred, 3 * sizeof(float), "alignment", err);
     if (!st) st = ch4_calloc(&gt, (size_t)n_gt, 3 * sizeof(float), "alignment", err);

@@ -57,8 +57,8 @@ static void matrix_of(double out[16], const ch4_affine *m)
 
 static ch4_status recorded_transforms(ch4_golden_case *c, ch4_affine *out, int64_t frames, ch4_err *err)
 {
-    double *each, *first;
-    int64_t a[3], b[3];
+    double *each = NULL, *first = NULL;
+    int64_t a[3] = {0}, b[3] = {0};
     ch4_status st = ch4_golden_eval_f64(c, &each, a, 3, 4, err, "%s.icp_matrices_3d", ch4_golden_eval_name(c));
     if (st == CH4_OK)
         st = ch4_golden_eval_f64(c, &first, b, 3, 4, err, "%s.icp_matrix_4d", ch4_golden_eval_name(c));

@@ -13,7 +13,7 @@ typedef struct cloud_pair {
 
 static ch4_status load_pair(ch4_golden_case *c, cloud_pair *p, int rank, ch4_err *err)
 {
-    int64_t a[3], b[3];
+    int64_t a[3] = {0}, b[3] = {0};
     const char *name = ch4_golden_eval_name(c);
     ch4_status st = ch4_golden_eval_f32(c, &p->pred, a, rank, 3, err, "%s.pred", name);
     if (st == CH4_OK)
@@ -114,8 +114,8 @@ ch4_status ch4_golden_eval_icp(ch4_golden_case *c, ch4_err *err)
     cloud_pair p = {0};
     ch4_icp_options o = ch4_icp_defaults();
     ch4_icp_result r;
-    double *history, *want;
-    int64_t shape[2];
+    double *history = NULL, *want = NULL;
+    int64_t shape[2] = {0};
     o.n_iter = (int)ch4_golden_int_or(c, "args.n_iter", o.n_iter);
     o.rate = ch4_golden_real_or(c, "args.lr", o.rate);
     ch4_status st = load_pair(c, &p, 2, err);
@@ -146,7 +146,7 @@ typedef struct shape_case {
 static ch4_status score_shape(ch4_golden_case *c, shape_case *s, ch4_shape_score *score, double scale, ch4_err *err)
 {
     const char *name = ch4_golden_eval_name(c);
-    int64_t a[2], b[2];
+    int64_t a[2] = {0}, b[2] = {0};
     ch4_status st = load_pair(c, &s->p, 2, err);
     if (st == CH4_OK)
         st = ch4_golden_eval_f32(c, &s->pred_normal, a, 2, 3, err, "%s.pred_normals", name);
@@ -172,8 +172,8 @@ static ch4_status check_normals(ch4_golden_case *c, ch4_err *err)
 {
     shape_case s = {0};
     ch4_shape_score r;
-    float *vert;
-    int64_t v[2];
+    float *vert = NULL;
+    int64_t v[2] = {0};
     ch4_tensor faces;
     double self = NAN, tol = ch4_golden_eval_tol(c, "", 2e-6);
     ch4_status st = score_shape(c, &s, &r, 1, err);
@@ -226,8 +226,8 @@ static ch4_status check_fscore(ch4_golden_case *c, ch4_err *err)
 
 static ch4_status check_iou(ch4_golden_case *c, ch4_err *err)
 {
-    uint8_t *a, *b;
-    int64_t n[1], m[1];
+    uint8_t *a = NULL, *b = NULL;
+    int64_t n[1] = {0}, m[1] = {0};
     ch4_status st = ch4_golden_eval_u8(c, &a, n, 1, -1, err, "%s.occ_a", ch4_golden_eval_name(c));
     if (st == CH4_OK)
         st = ch4_golden_eval_u8(c, &b, m, 1, -1, err, "%s.occ_b", ch4_golden_eval_name(c));

@@ -37,7 +37,7 @@ typedef struct pixel_tracks {
 static ch4_status load_pixel_tracks(ch4_golden_case *c, pixel_tracks *t, ch4_err *err)
 {
     const char *name = ch4_golden_eval_name(c);
-    int64_t q[3], g[4], p[4], go[3], po[3];
+    int64_t q[3] = {0}, g[4] = {0}, p[4] = {0}, go[3] = {0}, po[3] = {0};
     ch4_status st = ch4_golden_eval_f32(c, &t->query, q, 3, 3, err, "%s.query_points", name);
     if (st == CH4_OK)
         st = ch4_golden_eval_f32(c, &t->gt, g, 4, 2, err, "%s.gt_tracks", name);
@@ -59,10 +59,10 @@ static ch4_status load_pixel_tracks(ch4_golden_case *c, pixel_tracks *t, ch4_err
 static ch4_status check_queries(ch4_golden_case *c, const pixel_tracks *t, ch4_tapvid_mode mode, ch4_err *err)
 {
     const char *name = ch4_golden_eval_name(c), *end = strrchr(name, '_');
-    float *raw;
-    uint8_t *occluded;
-    int32_t *track, *frame;
-    int64_t r[3], o[2];
+    float *raw = NULL;
+    uint8_t *occluded = NULL;
+    int32_t *track = NULL, *frame = NULL;
+    int64_t r[3] = {0}, o[2] = {0};
     if (!end)
         return ch4_err_set(err, CH4_EFORMAT, "%s is not <video>_<mode>", name);
     ch4_status st = ch4_golden_eval_f32(c, &raw, r, 3, 2, err, "%.*s.raw_points", (int)(end - name), name);
@@ -150,8 +150,8 @@ ch4_status ch4_golden_eval_tapvid(ch4_golden_case *c, ch4_err *err)
 static ch4_status check_badja_video(ch4_golden_case *c, const char *video, int height, int width, ch4_badja_score *score, ch4_err *err)
 {
     char root[4096], key[256];
-    float *pred;
-    int64_t shape[3];
+    float *pred = NULL;
+    int64_t shape[3] = {0};
     double *joint = NULL, *visible = NULL;
     ch4_badja_video v;
     snprintf(root, sizeof root, "%s/badja", c->dir);
@@ -208,7 +208,7 @@ ch4_status ch4_golden_eval_badja(ch4_golden_case *c, ch4_err *err)
 static ch4_status check_world(ch4_golden_case *c, const double *pred, const double *gt, const uint8_t *chosen, const int64_t shape[3], const char *set,
                               ch4_world_align align, const char *align_name, ch4_err *err)
 {
-    ch4_world_score s, other;
+    ch4_world_score s, other = {0};
     char key[128];
     double tol = ch4_golden_eval_tol(c, "", 1e-7);
     ch4_status st = ch4_compute_world_score(&s, pred, gt, chosen, shape[0], shape[1], ch4_apd_threshold, align, true, err);
@@ -241,9 +241,9 @@ ch4_status ch4_golden_eval_worldtrack(ch4_golden_case *c, ch4_err *err)
     static const struct { ch4_world_align align; const char *name; } ALIGN[] = {
         {CH4_WORLD_GLOBAL, "global"}, {CH4_WORLD_PER_TRACK, "per_traj"}, {CH4_WORLD_SIM3, "sim3_closed"}};
     const char *name = ch4_golden_eval_name(c);
-    double *pred, *gt;
-    uint8_t *dynamic, *ours = NULL;
-    int64_t p[3], g[3], d[1];
+    double *pred = NULL, *gt = NULL;
+    uint8_t *dynamic = NULL, *ours = NULL;
+    int64_t p[3] = {0}, g[3] = {0}, d[1] = {0};
     ch4_status st = ch4_golden_eval_f64(c, &pred, p, 3, 3, err, "%s.pred", name);
     if (st == CH4_OK)
         st = ch4_golden_eval_f64(c, &gt, g, 3, 3, err, "%s.gt", name);
@@ -270,9 +270,9 @@ ch4_status ch4_golden_eval_tapvid3d(ch4_golden_case *c, ch4_err *err)
     static const struct { const char *name; ch4_tapvid3d_scaling scaling; bool fixed; } TABLE[] = {
         {"median", CH4_TAPVID3D_MEDIAN, false},  {"median_fixed", CH4_TAPVID3D_MEDIAN, true}, {"mean", CH4_TAPVID3D_MEAN, false},
         {"per_trajectory", CH4_TAPVID3D_PER_TRACK, false}, {"none", CH4_TAPVID3D_NONE, false}, {"reproduce_2d", CH4_TAPVID3D_REPRODUCE_2D, false}};
-    double *gt, *pred, *query, *camera;
-    uint8_t *gt_occluded, *pred_occluded;
-    int64_t g[3], p[3], q[2], k[1], go[2], po[2];
+    double *gt = NULL, *pred = NULL, *query = NULL, *camera = NULL;
+    uint8_t *gt_occluded = NULL, *pred_occluded = NULL;
+    int64_t g[3] = {0}, p[3] = {0}, q[2] = {0}, k[1] = {0}, go[2] = {0}, po[2] = {0};
     ch4_status st = ch4_golden_eval_f64(c, &gt, g, 3, 3, err, "gt_tracks");
     if (st == CH4_OK)
         st = ch4_golden_eval_f64(c, &pred, p, 3, 3, err, "pred_tracks");
@@ -328,8 +328,8 @@ static void expect_alignment(ch4_golden_case *c, const ch4_trajectory_score *s, 
 ch4_status ch4_golden_eval_pose(ch4_golden_case *c, ch4_err *err)
 {
     static const char *const ALIGN[] = {"none", "se3", "sim3"};
-    double *gt, *pred;
-    int64_t g[3], p[3];
+    double *gt = NULL, *pred = NULL;
+    int64_t g[3] = {0}, p[3] = {0};
     ch4_status st = ch4_golden_eval_f64(c, &gt, g, 3, 4, err, "gt_c2w");
     if (st == CH4_OK)
         st = ch4_golden_eval_f64(c, &pred, p, 3, 4, err, "pred_c2w");
