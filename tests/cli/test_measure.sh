@@ -15,7 +15,7 @@ chmod +x "$ch4_tmp/build/bin/chain4d"
 begin failed_runs_are_counted
 CH4_BUILD=$ch4_tmp/build check_status 3 "$measure" "$ch4_tmp/m" 2 1000007 -- --set denoise.steps=4
 check_grep 'creature_s1000008: chain4d run: exit 3' "$ch4_tmp/err"
-check_grep "^run $ch4_tmp/m/gt/creature_s1000007/video.mp4 --mesh $ch4_tmp/m/gt/creature_s1000007/anchor.obj -o $ch4_tmp/m/runs/creature_s1000007 --quiet --set denoise.steps=4$" "$ch4_tmp/build/bin/calls"
+check_grep "^run $ch4_tmp/m/gt/creature_s1000007/video.mp4 --mesh $ch4_tmp/m/gt/creature_s1000007/anchor.obj -o $ch4_tmp/m/runs/creature_s1000007 --quiet --set sink.keep=true --set denoise.steps=4$" "$ch4_tmp/build/bin/calls"
 check test "$(wc -l <"$ch4_tmp/build/bin/calls")" -eq 2
 
 begin training_seeds_are_refused
