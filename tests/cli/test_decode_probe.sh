@@ -44,7 +44,7 @@ if ! command -v ffmpeg >/dev/null; then skip "no ffmpeg program here"; else
     check_status 3 $probe good.mp4 sound.mp4 stub.mp4 none.mkv
     check_grep "^good.mp4: 64 x 48, 5 frames$" out
     check_grep "^sound.mp4: no video stream" err
-    check_grep "^stub.mp4: not a video" err
+    check_grep "^stub.mp4: cut off or damaged" err
     check_grep "^none.mkv: " err
     check test "$(wc -l <err)" -eq 3
 fi
