@@ -137,6 +137,11 @@ ch4_status ch4_config_load(ch4_config *out, const char *path, const char *const 
         return status;
     if (path)
         status = ch4_schema_load(&ch4_config_schema, out, path, p, &first);
+    // A pipeline file that cannot be read is a mistake of the command, not of the input or the machine.
+    if (status && status != CH4_ECONFIG && status != CH4_ENOMEM) {
+        other = first;
+        status = ch4_err_set(&first, CH4_ECONFIG, "%s; the pipeline file must be a readable YAML file", other.msg);
+    }
     for (int64_t i = 0; i < n_sets && (status == CH4_OK || status == CH4_ECONFIG); i++) {
         ch4_status s = ch4_schema_set(&ch4_config_schema, out, sets[i], p, status ? &other : &first);
         status = status && s != CH4_ENOMEM ? status : s;

@@ -33,6 +33,8 @@ check_status 2 "$c" run a.mp4 -o result --config bad.yaml; check_grep '^bad\.yam
 check_grep '^bad\.yaml:3:3: chain\.tpk: unknown option, nearest is chain\.topk$' err
 check_grep "^bad\.yaml:5:9: animate\.beta: 'x' is not a number" err
 check test "$(wc -l <err)" -eq 3
+mkdir folder.yaml
+check_status 2 "$c" run a.mp4 -o result --config folder.yaml; check_grep 'folder\.yaml: Is a directory' err
 check test ! -e result
 
 begin what_is_not_there

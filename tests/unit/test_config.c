@@ -219,7 +219,7 @@ static void options_are_checked_against_each_other(void **state)
     assert_int_equal(p.count, 2);
     assert_string_equal(p.text, "decode.slide: 17 is more than decode.window (16)\ndecode.foreground: mask needs decode.mask\n");
     ch4_problems_free(&p);
-    assert_int_equal(ch4_config_load(&c, "/nonexistent/run.yaml", NULL, 0, NULL, &err), CH4_ENOENT);
+    assert_int_equal(ch4_config_load(&c, "/nonexistent/run.yaml", NULL, 0, NULL, &err), CH4_ECONFIG);
 }
 
 static void help_names_every_option(void **state)
