@@ -29,7 +29,7 @@ static const ch4_opt fields[] = {
     O(attention.heads, "[]", 0, 127, NULL, "head of the layer in the same place, [] = all heads"),
     O(attention.step, "last", 0, 0, NULL, "step that is read: last, or its number"),
     O(attention.branch, "conditional", 0, 0, "conditional|unconditional|mean", "guidance branch that is read"),
-    O(attention.direction, "anchor_to_frame", 0, 0, "anchor_to_frame|frame_to_anchor", "whose queries: the anchor's (the paper's letter) or the frame's"),
+    O(attention.direction, "anchor_to_frame", 0, 0, "anchor_to_frame|frame_to_anchor|both", "whose queries: the anchor's (the paper's letter), the frame's, or the mean of both"),
     O(attention.normalize, "mean", 0, 0, "raw|head|mean", "when rows are divided by their sum"),
     O(attention.sinkhorn, "0", 0, 100, NULL, "row and column normalisation passes before Eq. 2"),
     O(attention.power, "1", 1e-3, 10, NULL, "exponent of the entries before normalisation"),

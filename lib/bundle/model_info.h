@@ -7,7 +7,7 @@
 typedef enum ch4_model_image3d { CH4_MODEL_IMAGE3D_DENOISER, CH4_MODEL_IMAGE3D_TRIPOSG } ch4_model_image3d;
 typedef enum ch4_model_noise { CH4_MODEL_NOISE_INDEPENDENT, CH4_MODEL_NOISE_SHARED, CH4_MODEL_NOISE_MATCHED } ch4_model_noise;
 typedef enum ch4_model_branch { CH4_MODEL_BRANCH_CONDITIONAL, CH4_MODEL_BRANCH_UNCONDITIONAL, CH4_MODEL_BRANCH_MEAN } ch4_model_branch;
-typedef enum ch4_model_direction { CH4_MODEL_ANCHOR_TO_FRAME, CH4_MODEL_FRAME_TO_ANCHOR } ch4_model_direction;
+typedef enum ch4_model_direction { CH4_MODEL_ANCHOR_TO_FRAME, CH4_MODEL_FRAME_TO_ANCHOR, CH4_MODEL_BOTH_WAYS } ch4_model_direction;
 typedef enum ch4_model_row_norm { CH4_MODEL_ROW_RAW, CH4_MODEL_ROW_HEAD, CH4_MODEL_ROW_MEAN } ch4_model_row_norm;
 typedef enum ch4_model_inside { CH4_MODEL_INSIDE_AUTO, CH4_MODEL_INSIDE_POSITIVE, CH4_MODEL_INSIDE_NEGATIVE } ch4_model_inside;
 

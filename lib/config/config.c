@@ -47,7 +47,7 @@ static const ch4_opt options[] = {
     O(attention.steps, "[]", -1000, 999, NULL, "denoising steps that are read, -1 = the last, [] = as the model says"),
     O(attention.branch, "model", 0, 0, CH4_BRANCH_CHOICES, "guidance branch that is read"),
     O(attention.direction, "model", 0, 0, CH4_DIRECTION_CHOICES,
-      "whose rows: anchor tokens reading the frame (the paper's letter), or frame tokens reading the anchor, transposed"),
+      "whose rows: anchor tokens reading the frame (the paper's letter), or frame tokens reading the anchor, transposed, or the mean of both"),
     O(attention.normalize, "model", 0, 0, CH4_ROW_NORM_CHOICES,
       "rows of a frame's block sum to 1: never, in each head before averaging, or after averaging"),
     O(attention.sinkhorn, "-1", -1, 100, NULL, "row and column normalisation passes before Eq. 2, -1 = as the model says"),

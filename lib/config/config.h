@@ -27,8 +27,8 @@ typedef enum ch4_attention_store { CH4_ATTENTION_TOPK, CH4_ATTENTION_DENSE } ch4
 typedef enum ch4_branch { CH4_BRANCH_MODEL, CH4_BRANCH_CONDITIONAL, CH4_BRANCH_UNCONDITIONAL, CH4_BRANCH_MEAN } ch4_branch;
 #define CH4_BRANCH_CHOICES "model|conditional|unconditional|mean"
 
-typedef enum ch4_direction { CH4_DIRECTION_MODEL, CH4_DIRECTION_ANCHOR_TO_FRAME, CH4_DIRECTION_FRAME_TO_ANCHOR } ch4_direction;
-#define CH4_DIRECTION_CHOICES "model|anchor_to_frame|frame_to_anchor"
+typedef enum ch4_direction { CH4_DIRECTION_MODEL, CH4_DIRECTION_ANCHOR_TO_FRAME, CH4_DIRECTION_FRAME_TO_ANCHOR, CH4_DIRECTION_BOTH } ch4_direction;
+#define CH4_DIRECTION_CHOICES "model|anchor_to_frame|frame_to_anchor|both"
 
 /* When the rows of an N x N block are divided by their sum: not at all, per head before averaging, or after averaging. */
 typedef enum ch4_row_norm { CH4_ROW_NORM_MODEL, CH4_ROW_NORM_RAW, CH4_ROW_NORM_HEAD, CH4_ROW_NORM_MEAN } ch4_row_norm;

@@ -14,6 +14,7 @@ struct ch4_capture {
     int met_self, met_cross;    /* layers read so far */
     ch4_space space;
     ch4_tensor attention, raw, patch; /* raw: only kept apart if heads are normalised */
+    ch4_tensor reversed;              /* one layer's block of the anchor's rows, where both directions are read */
     ch4_probe probe[3];               /* self, cross, both */
 };
 
@@ -25,44 +26,78 @@ static const ch4_capture_layer *chosen(const ch4_capture *c, int layer)
     return NULL;
 }
 
-/* Token rows of every frame, [T,H,N,...], of a sequence [1,H,T*(N+1),...] whose frames begin with a time token. */
-static ch4_tensor all_frames(const ch4_capture *c, const ch4_tensor *seq)
+/* Token rows of frames first .. first + count - 1, [count,H,N,...], of a sequence [1,H,T*(N+1),...] whose frames begin with a time token. */
+static ch4_tensor frame_rows(const ch4_tensor *seq, int64_t N, int64_t first, int64_t count)
 {
-    ch4_tensor t = ch4_tensor_slice(seq, 2, 1, c->N);
-    t.shape[0] = c->T;
-    t.stride[0] = (c->N + 1) * seq->stride[2];
+    ch4_tensor t = ch4_tensor_slice(seq, 2, first * (N + 1) + 1, N);
+    t.shape[0] = count;
+    t.stride[0] = (N + 1) * seq->stride[2];
     return t;
 }
 
-/* Token rows of the anchor, repeated for every frame. */
-static ch4_tensor anchor_frame(const ch4_capture *c, const ch4_tensor *seq)
+/* Token rows of one frame, repeated `count` times. */
+static ch4_tensor repeated_rows(const ch4_tensor *seq, int64_t N, int64_t frame, int64_t count)
 {
-    ch4_tensor t = ch4_tensor_slice(seq, 2, c->config.anchor_slot * (c->N + 1) + 1, c->N);
-    t.shape[0] = c->T;
+    ch4_tensor t = frame_rows(seq, N, frame, count);
     t.stride[0] = 0;
     return t;
 }
 
-static ch4_status read_self(ch4_capture *c, const ch4_capture_layer *layer, const ch4_probe_event *e, ch4_err *err)
+ch4_status ch4_capture_read_block(ch4_nn *nn, ch4_tensor *map, const ch4_probe_event *e, const ch4_capture_block *b, ch4_err *err)
 {
     if (!e->joint)
         return ch4_err_set(err, CH4_EINVAL, "attention capture: layer %d attends within frames only (not inflated)", e->layer);
-    bool from_frame = c->config.direction == CH4_FRAME_TO_ANCHOR;
-    ch4_tensor q = from_frame ? all_frames(c, e->q) : anchor_frame(c, e->q), k = from_frame ? anchor_frame(c, e->k) : all_frames(c, e->k);
-    ch4_tensor lse = from_frame ? all_frames(c, e->lse) : anchor_frame(c, e->lse);
-    ch4_attention_map_in in = {
-        .q = &q, .k = &k, .lse = &lse, .scale = e->scale,
+    int64_t N = e->rows - 1;
+    ch4_tensor fq = frame_rows(e->q, N, b->first, b->count), fk = frame_rows(e->k, N, b->first, b->count), fl = frame_rows(e->lse, N, b->first, b->count);
+    ch4_tensor aq = repeated_rows(e->q, N, b->anchor_slot, b->count), ak = repeated_rows(e->k, N, b->anchor_slot, b->count),
+               al = repeated_rows(e->lse, N, b->anchor_slot, b->count);
+    bool from_frame = b->direction == CH4_FRAME_TO_ANCHOR;
+    const ch4_attention_map_in in = {
+        .q = from_frame ? &fq : &aq, .k = from_frame ? &ak : &fk, .lse = b->head_normalized ? NULL : from_frame ? &fl : &al,
+        .scale = e->scale, .heads = b->heads, .n_heads = b->n_heads, .weight = b->weight, .accumulate = b->accumulate,
+    };
+    return nn->ops->attention_map(nn, map, &in, err);
+}
+
+/* Adds a block of the anchor's rows to a map whose rows are the frame's. */
+static ch4_status add_reversed(ch4_capture *c, ch4_tensor *map, const ch4_probe_event *e, const ch4_capture_block *forward, ch4_err *err)
+{
+    ch4_capture_block b = *forward;
+    b.direction = CH4_ANCHOR_TO_FRAME;
+    b.accumulate = false;
+    ch4_tensor turned = c->reversed; /* transposed */
+    turned.stride[1] = c->reversed.stride[2];
+    turned.stride[2] = c->reversed.stride[1];
+    ch4_status st = ch4_capture_read_block(c->nn, &c->reversed, e, &b, err);
+    return st ? st : c->nn->ops->add(c->nn, map, &turned, err);
+}
+
+static ch4_status read_map(ch4_capture *c, ch4_tensor *map, const ch4_probe_event *e, const ch4_capture_block *b, ch4_err *err)
+{
+    if (c->config.direction != CH4_BOTH_WAYS)
+        return ch4_capture_read_block(c->nn, map, e, b, err);
+    ch4_capture_block half = *b;
+    half.direction = CH4_FRAME_TO_ANCHOR;
+    half.weight /= 2;
+    ch4_status st = ch4_capture_read_block(c->nn, map, e, &half, err);
+    return st ? st : add_reversed(c, map, e, &half, err);
+}
+
+static ch4_status read_self(ch4_capture *c, const ch4_capture_layer *layer, const ch4_probe_event *e, ch4_err *err)
+{
+    ch4_capture_block b = {
+        .direction = c->config.direction, .anchor_slot = c->config.anchor_slot, .count = c->T,
         .heads = layer->n_heads ? layer->head : c->head,
         .n_heads = layer->n_heads ? layer->n_heads : c->all_heads,
         .weight = 1.0f / (float)(c->total_heads * c->config.self_passes),
         .accumulate = c->met_self > 0,
     };
     c->met_self++;
-    ch4_status st = c->nn->ops->attention_map(c->nn, c->config.head_normalized ? &c->raw : &c->attention, &in, err);
+    ch4_status st = read_map(c, c->config.head_normalized ? &c->raw : &c->attention, e, &b, err);
     if (st || !c->config.head_normalized)
         return st;
-    in.lse = NULL;
-    return c->nn->ops->attention_map(c->nn, &c->attention, &in, err);
+    b.head_normalized = true;
+    return read_map(c, &c->attention, e, &b, err);
 }
 
 static ch4_status read_cross(ch4_capture *c, const ch4_probe_event *e, ch4_err *err)
@@ -123,6 +158,8 @@ static void lay_out(ch4_capture *c)
     c->attention = ch4_space_take(&c->space, CH4_SHAPE(c->T, c->N, c->N));
     if (c->config.head_normalized)
         c->raw = ch4_space_take(&c->space, CH4_SHAPE(c->T, c->N, c->N));
+    if (c->config.direction == CH4_BOTH_WAYS)
+        c->reversed = ch4_space_take(&c->space, CH4_SHAPE(c->T, c->N, c->N));
     c->patch = ch4_space_take(&c->space, CH4_SHAPE(c->T, c->N, c->P));
 }
 

@@ -8,6 +8,7 @@
  *
  *     CH4_FRAME_TO_ANCHOR  attention[f][t][t'] = how much token t of frame f reads from token t' of the anchor
  *     CH4_ANCHOR_TO_FRAME  attention[f][t][t'] = how much token t of the anchor reads from token t' of frame f
+ *     CH4_BOTH_WAYS        mean of the first and the transposed second; rows are the frame's, as in the first
  *
  * Axes: T frames, N tokens, P patches (context rows without the class token). Lifetime: one window; not thread-safe. */
 #ifndef CH4_MODEL_CAPTURE_H
@@ -15,7 +16,7 @@
 
 #include "model/block.h"
 
-typedef enum ch4_capture_direction { CH4_FRAME_TO_ANCHOR, CH4_ANCHOR_TO_FRAME } ch4_capture_direction;
+typedef enum ch4_capture_direction { CH4_FRAME_TO_ANCHOR, CH4_ANCHOR_TO_FRAME, CH4_BOTH_WAYS } ch4_capture_direction;
 
 enum { CH4_CAPTURE_LAYERS = 32, CH4_CAPTURE_HEADS = 32 };
 
@@ -48,5 +49,22 @@ const ch4_probe *ch4_capture_probe(const ch4_capture *c, bool self, bool cross);
 /* attention [T,N,N], mass [T,N] (row sums of the raw block), patch [T,N,P]; each may be NULL. CH4_EINVAL if a chosen layer was not met
  * in all passes: too deep, or a pass without context. */
 ch4_status ch4_capture_read(const ch4_capture *c, float *attention, float *mass, float *patch, ch4_err *err);
+
+/* --- one block ------------------------------------------------------------------------------------------------------------ */
+
+typedef struct ch4_capture_block {
+    ch4_capture_direction direction; /* not both */
+    int64_t anchor_slot;
+    int64_t first, count;            /* frames */
+    const int *heads;
+    int n_heads;
+    float weight;
+    bool accumulate;
+    bool head_normalized;            /* rows divided by their sums over the block's keys, head by head */
+} ch4_capture_block;
+
+/* What a capture does at each layer, for those who read more than one set at a time: map [count,N,N] = [map +] weight * the heads' sum, from a
+ * CH4_PROBE_SELF event. CH4_EINVAL: the layer attends within frames only. */
+ch4_status ch4_capture_read_block(ch4_nn *nn, ch4_tensor *map, const ch4_probe_event *event, const ch4_capture_block *block, ch4_err *err);
 
 #endif

@@ -39,7 +39,7 @@ static ch4_match_rows rows_of(const ch4_config *c, const ch4_model_info *m)
     return m->chain.unit_norm ? CH4_MATCH_UNIT : CH4_MATCH_PLAIN;
 }
 
-static ch4_chain_options options_of(const ch4_config *c, const ch4_model_info *m)
+ch4_chain_options ch4_chain_resolve(const ch4_config *c, const ch4_model_info *m)
 {
     /* A temperature that the model gives is relative to the best score. */
     ch4_blend blend = {true, m->chain.temperature};
@@ -81,7 +81,7 @@ ch4_status ch4_chain_open(ch4_stage *stage, void **state, ch4_err *err)
     if (status == CH4_OK)
         status = ch4_bundle_get_vae_decoder(s->bundle, &s->vae, err);
     if (status == CH4_OK)
-        s->options = options_of(config, ch4_bundle_get_info(s->bundle));
+        s->options = ch4_chain_resolve(config, ch4_bundle_get_info(s->bundle));
     return status;
 }
 

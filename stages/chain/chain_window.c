@@ -25,9 +25,9 @@ ch4_status ch4_chain_make_anchor(ch4_mesh *out, ch4_vae *vae, const float *z, in
 }
 
 /* A latent of few tokens has no finer detail to show: with 64 tokens, 32, 48, 64 and 96 cells give the same errors to 1 %. */
-static int64_t cells_for(int64_t N)
+int64_t ch4_chain_cells(const ch4_chain_options *options, int64_t N)
 {
-    return N <= 128 ? 32 : N <= 1024 ? 64 : 126;
+    return options->cells > 0 ? options->cells : N <= 128 ? 32 : N <= 1024 ? 64 : 126;
 }
 
 static ch4_status pick_landmarks(int32_t *index, int64_t *K, const ch4_mesh *mesh, const ch4_mesh_graph *graph, double alpha, ch4_err *err)
@@ -219,8 +219,7 @@ static ch4_status add_candidates(window_work *k, const ch4_vae_cache *cache, int
     ch4_mesh surface = {0};
     float *fresh = NULL;
     ch4_chain_out *out = k->out;
-    int64_t cells = k->options->cells > 0 ? k->options->cells : cells_for(k->N);
-    const ch4_surface_in in = {k->in->vae, cache, cells, k->options->band, k->options->inside};
+    const ch4_surface_in in = {k->in->vae, cache, ch4_chain_cells(k->options, k->N), k->options->band, k->options->inside};
     ch4_rng rng = ch4_rng_at(k->options->seed, (uint64_t)frame);
     ch4_status status = ch4_surface_extract(&surface, NULL, &in, err);
     if (status == CH4_OK)

@@ -62,6 +62,9 @@ typedef struct ch4_chain_out {
     int64_t n_surface;
 } ch4_chain_out;
 
+/* Cells per axis of the surfaces that give candidates, options->cells resolved for N tokens. */
+int64_t ch4_chain_cells(const ch4_chain_options *options, int64_t N);
+
 /* Runs the chain. *out is allocated here; free with ch4_chain_out_fini, also after an error. Same bytes for any number of threads.
  * CH4_ECANCELED: progress answered false; CH4_ENOMEM; CH4_EFORMAT: a field that is not finite; errors of the op table. */
 ch4_status ch4_chain_run(ch4_chain_out *out, const ch4_chain_in *in, const ch4_chain_options *options, ch4_err *err);

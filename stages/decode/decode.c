@@ -60,13 +60,9 @@ static ch4_matte_mode mode_of(ch4_foreground f)
     }
 }
 
-static void set_up(cut *c, ch4_stage *stage, const ch4_stage_clip *clip)
+ch4_clip_options ch4_decode_resolve(const ch4_config *config)
 {
-    const ch4_config *config = stage->config;
-    *c = (cut){.stage = stage, .clip = clip};
-    const char *slash = strrchr(clip->input, '/');
-    snprintf(c->name, sizeof c->name, "%s", slash && slash[1] ? slash + 1 : clip->input);
-    c->options = (ch4_clip_options){
+    return (ch4_clip_options){
         .frames = {.stride = config->decode.stride, .max_frames = config->decode.max_frames, .image_fps = config->decode.image_fps},
         .matte = {.mode = mode_of(config->decode.foreground), .key_tolerance = config->decode.key_tolerance,
                   .key_border = config->decode.key_border, .min_foreground = config->decode.min_foreground},
@@ -75,6 +71,15 @@ static void set_up(cut *c, ch4_stage *stage, const ch4_stage_clip *clip)
         .max_side = config->decode.max_side,
         .anchor = config->decode.anchor,
     };
+}
+
+static void set_up(cut *c, ch4_stage *stage, const ch4_stage_clip *clip)
+{
+    const ch4_config *config = stage->config;
+    *c = (cut){.stage = stage, .clip = clip};
+    const char *slash = strrchr(clip->input, '/');
+    snprintf(c->name, sizeof c->name, "%s", slash && slash[1] ? slash + 1 : clip->input);
+    c->options = ch4_decode_resolve(config);
     c->hooks = (ch4_clip_hooks){.ctx = c, .progress = on_progress, .note = on_note, .canceled = on_canceled};
 }
 

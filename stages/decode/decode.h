@@ -3,9 +3,14 @@
 #define CH4_DECODE_H
 
 #include "stage/stage.h"
+#include "stages/decode/clip.h"
 
 /* ch4_stage_def.run_clip: scans the clip, cuts it into windows (lib/model windows), commits each window's file and sends the windows on in
  * their order. The video is read forward once more, whatever the order of the windows; files that are already there are kept. */
 ch4_status ch4_decode_run_clip(ch4_stage *stage, void *state, const ch4_stage_clip *clip, ch4_err *err);
+
+/* How a clip is read, as the pipeline file wants it; strings are borrowed from config. */
+struct ch4_config;
+ch4_clip_options ch4_decode_resolve(const struct ch4_config *config);
 
 #endif

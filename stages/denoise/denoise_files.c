@@ -113,7 +113,7 @@ static ch4_status write_attention(ch4_store_writer *writer, const ch4_denoise_re
     if (!st) {
         const ch4_attention a = {
             .n_frames = T, .n_tokens = N, .k = r->plan->dense ? 0 : k, .index = r->plan->dense ? NULL : index, .value = value, .mass = r->out->mass,
-            .frame_to_anchor = r->plan->capture.direction == CH4_FRAME_TO_ANCHOR, .anchor_slot = r->plan->capture.anchor_slot,
+            .frame_to_anchor = r->plan->capture.direction != CH4_ANCHOR_TO_FRAME, .anchor_slot = r->plan->capture.anchor_slot,
         };
         st = ch4_attention_write(writer, &a, err);
     }

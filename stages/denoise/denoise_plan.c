@@ -92,7 +92,7 @@ ch4_status ch4_denoise_plan_make(ch4_denoise_plan *out, const ch4_config *config
     };
     ch4_model_direction direction = CHOOSE(ch4_model_direction, config->attention.direction, info->attention.direction);
     ch4_model_row_norm norm = CHOOSE(ch4_model_row_norm, config->attention.normalize, info->attention.normalize);
-    p.capture.direction = direction == CH4_MODEL_FRAME_TO_ANCHOR ? CH4_FRAME_TO_ANCHOR : CH4_ANCHOR_TO_FRAME;
+    p.capture.direction = direction == CH4_MODEL_BOTH_WAYS ? CH4_BOTH_WAYS : direction == CH4_MODEL_FRAME_TO_ANCHOR ? CH4_FRAME_TO_ANCHOR : CH4_ANCHOR_TO_FRAME;
     p.capture.head_normalized = norm == CH4_MODEL_ROW_HEAD;
     int count;
     ch4_status st = choose_heads(&p.capture, config, info, err);

@@ -194,12 +194,15 @@ static ch4_status read_known(ch4_denoiser *den, ch4_capture *capture, const ch4_
     return st;
 }
 
-static ch4_status run_steps(float *latents, ch4_denoiser *den, ch4_capture *capture, const ch4_denoise_plan *plan, const ch4_denoise_in *in, ch4_err *err)
+ch4_status ch4_denoise_steps(float *latents, ch4_bundle *bundle, const ch4_denoise_plan *plan, const ch4_denoise_in *in, const ch4_denoise_watch *watch, ch4_err *err)
 {
+    ch4_denoiser *den;
     size_t n = (size_t)(in->T * in->N * in->d);
     float *noise = NULL;
     ch4_sampler *s = NULL;
-    ch4_status st = ch4_calloc(&noise, n, sizeof *noise, "noise", err);
+    ch4_status st = ch4_bundle_get_denoiser(bundle, &den, err);
+    if (!st)
+        st = ch4_calloc(&noise, n, sizeof *noise, "noise", err);
     if (!st)
         st = ch4_denoise_noise(noise, plan, in->T, in->N, in->d, in->known, in->seed, err);
     if (!st) {
@@ -209,7 +212,7 @@ static ch4_status run_steps(float *latents, ch4_denoiser *den, ch4_capture *capt
     for (int k = 0; !st && k < plan->window.steps; k++) {
         const ch4_probe *probe[CH4_MAX_BRANCHES];
         for (int b = 0; b < plan->window.n_branches; b++)
-            probe[b] = ch4_denoise_plan_probe(plan, capture, k, b);
+            probe[b] = watch ? watch->probe(watch->ctx, k, b) : NULL;
         st = in->canceled && in->canceled(in->ctx) ? ch4_err_set(err, CH4_ECANCELED, "canceled after step %d", k) : ch4_sampler_step(s, probe, err);
         if (!st && in->on_step)
             in->on_step(in->ctx, k + 1, plan->window.steps);
@@ -219,6 +222,17 @@ static ch4_status run_steps(float *latents, ch4_denoiser *den, ch4_capture *capt
     ch4_sampler_destroy(&s);
     free(noise);
     return st;
+}
+
+typedef struct reader {
+    const ch4_denoise_plan *plan;
+    const ch4_capture *capture;
+} reader;
+
+static const ch4_probe *probe_of(void *ctx, int step, int branch)
+{
+    const reader *r = ctx;
+    return ch4_denoise_plan_probe(r->plan, r->capture, step, branch);
 }
 
 static ch4_status check_finite(const float *latents, int64_t n, ch4_err *err)
@@ -246,7 +260,8 @@ ch4_status ch4_denoise_window(ch4_denoise_out *out, ch4_bundle *bundle, const ch
         memcpy(out->latents, in->known, (size_t)(in->T * in->N * in->d) * sizeof *out->latents);
         st = read_known(den, capture, in, err);
     } else if (!st) {
-        st = run_steps(out->latents, den, capture, plan, in, err);
+        reader r = {plan, capture};
+        st = ch4_denoise_steps(out->latents, bundle, plan, in, &(ch4_denoise_watch){probe_of, &r}, err);
     }
     if (!st)
         st = check_finite(out->latents, in->T * in->N * in->d, err);

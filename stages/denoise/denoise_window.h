@@ -41,6 +41,15 @@ typedef struct ch4_denoise_in {
     void *ctx;
 } ch4_denoise_in;
 
+/* Who reads along: the probe for a step and guidance branch, or NULL. */
+typedef struct ch4_denoise_watch {
+    const ch4_probe *(*probe)(void *ctx, int step, int branch);
+    void *ctx;
+} ch4_denoise_watch;
+
+/* The steps alone: latents [T,N,d], known frames as they are. At least one frame is open; watch may be NULL. */
+ch4_status ch4_denoise_steps(float *latents, ch4_bundle *bundle, const ch4_denoise_plan *plan, const ch4_denoise_in *in, const ch4_denoise_watch *watch, ch4_err *err);
+
 typedef struct ch4_denoise_out {
     float *latents;   /* [T,N,d] */
     float *attention; /* [T,N,N] mean over what the plan reads */

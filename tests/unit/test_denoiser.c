@@ -176,7 +176,7 @@ static void capture_matches_known_numbers(void **state)
 static void capture_knows_its_direction(void **state)
 {
     (void)state;
-    float to[T * N * N], from[T * N * N];
+    float to[T * N * N], from[T * N * N], both[T * N * N];
     ch4_capture_config g = {.n_layers = 2, .layer = {{.layer = 1, .n_heads = 1, .head = {3}}, {.layer = 3, .n_heads = 2, .head = {0, 2}}}};
     ch4_err err = {0};
     ch4_status st;
@@ -187,6 +187,13 @@ static void capture_knows_its_direction(void **state)
     assert_int_equal(st, CH4_OK);
     assert_memory_equal(to, from, N * N * sizeof *to);
     assert_true(fabs(to[N * N] - from[N * N]) > 1e-4);
+    g.direction = CH4_BOTH_WAYS;
+    run_capture(&g, both, NULL, NULL, &err, &st);
+    assert_int_equal(st, CH4_OK);
+    for (int f = 0; f < T; f++)
+        for (int i = 0; i < N; i++)
+            for (int j = 0; j < N; j++)
+                assert_true(fabs(both[(f * N + i) * N + j] - (from[(f * N + i) * N + j] + to[(f * N + j) * N + i]) / 2) < 1e-6);
     g.layer[1].layer = 7;
     run_capture(&g, to, NULL, NULL, &err, &st);
     assert_int_equal(st, CH4_EINVAL);
