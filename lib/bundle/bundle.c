@@ -16,6 +16,8 @@ struct ch4_bundle {
     ch4_image_encoder *image_encoder;
     ch4_image_processor processor;
     ch4_vae *vae_encoder, *vae_decoder;
+    ch4_temporal_decoder *temporal_decoder;
+    ch4_matting *matting;
 };
 
 static ch4_status path_of(const ch4_bundle *b, char out[PATH_LEN], const char *name, const char *file, ch4_err *err)
@@ -57,6 +59,8 @@ void ch4_bundle_close(ch4_bundle **bundle)
     ch4_image_encoder_close(&b->image_encoder);
     ch4_vae_close(&b->vae_encoder);
     ch4_vae_close(&b->vae_decoder);
+    ch4_temporal_decoder_close(&b->temporal_decoder);
+    ch4_matting_close(&b->matting);
     ch4_model_info_fini(&b->info);
     free(b);
     *bundle = NULL;
@@ -136,4 +140,38 @@ ch4_status ch4_bundle_get_vae_encoder(ch4_bundle *b, ch4_vae **out, ch4_err *err
 ch4_status ch4_bundle_get_vae_decoder(ch4_bundle *b, ch4_vae **out, ch4_err *err)
 {
     return get_vae(b, &b->vae_decoder, out, CH4_VAE_DECODER, err);
+}
+
+/* Folder of a network that a model may go without. */
+static ch4_status optional_path(const ch4_bundle *b, char out[PATH_LEN], const char *path, const char *key, const char *what, ch4_err *err)
+{
+    if (!path[0])
+        return ch4_err_set(err, CH4_ECONFIG, "%s/model.yaml: %s: this model has no %s", b->dir, key, what);
+    return path_of(b, out, path, NULL, err);
+}
+
+ch4_status ch4_bundle_get_temporal_decoder(ch4_bundle *b, ch4_temporal_decoder **out, ch4_err *err)
+{
+    char dir[PATH_LEN];
+    ch4_status st = CH4_OK;
+    if (!b->temporal_decoder) {
+        st = optional_path(b, dir, b->info.networks.autoencoder.path, "networks.autoencoder.path", "temporal autoencoder", err);
+        if (!st)
+            st = ch4_temporal_decoder_open(&b->temporal_decoder, b->nn, dir, err);
+    }
+    *out = b->temporal_decoder;
+    return st;
+}
+
+ch4_status ch4_bundle_get_matting(ch4_bundle *b, ch4_matting **out, ch4_err *err)
+{
+    char dir[PATH_LEN];
+    ch4_status st = CH4_OK;
+    if (!b->matting) {
+        st = optional_path(b, dir, b->info.networks.matting.path, "networks.matting.path", "background remover", err);
+        if (!st)
+            st = ch4_matting_open(&b->matting, b->nn, dir, err);
+    }
+    *out = b->matting;
+    return st;
 }

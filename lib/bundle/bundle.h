@@ -1,5 +1,6 @@
 /* ch4_bundle: a model directory: model.yaml and the networks it names. Networks are opened when they are first asked for, so that a
- * process loads only what it uses (denoise: denoiser, image encoder, VAE encoder; chain: VAE decoder), and belong to the bundle.
+ * process loads only what it uses (decode: background remover; denoise: denoiser, image encoder, VAE encoder; chain: VAE decoder; animate: temporal
+ * autoencoder), and belong to the bundle.
  * Not thread-safe. */
 #ifndef CH4_BUNDLE_H
 #define CH4_BUNDLE_H
@@ -8,6 +9,8 @@
 #include "model/denoiser.h"
 #include "model/image_encoder.h"
 #include "model/image_processor.h"
+#include "model/matting.h"
+#include "model/temporal_decoder.h"
 #include "model/vae.h"
 
 typedef struct ch4_bundle ch4_bundle;
@@ -26,5 +29,9 @@ ch4_status ch4_bundle_get_image_to_3d(ch4_bundle *bundle, ch4_denoiser **out, ch
 ch4_status ch4_bundle_get_image_encoder(ch4_bundle *bundle, ch4_image_encoder **out, ch4_image_processor *processor, ch4_err *err);
 ch4_status ch4_bundle_get_vae_encoder(ch4_bundle *bundle, ch4_vae **out, ch4_err *err);
 ch4_status ch4_bundle_get_vae_decoder(ch4_bundle *bundle, ch4_vae **out, ch4_err *err);
+
+/* Networks that a model may go without: CH4_ECONFIG, naming the key of model.yaml, where it does. */
+ch4_status ch4_bundle_get_temporal_decoder(ch4_bundle *bundle, ch4_temporal_decoder **out, ch4_err *err);
+ch4_status ch4_bundle_get_matting(ch4_bundle *bundle, ch4_matting **out, ch4_err *err);
 
 #endif

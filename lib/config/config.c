@@ -70,6 +70,9 @@ static const ch4_opt options[] = {
     O(chain.patch_temperature, "0.1", 1e-9, 1e3, NULL, "temperature of the soft-arg-max over patches, as a share of the best score"),
     O(chain.patch_radius, "1", 0, 64, NULL, "patches around the best one that enter the soft-arg-max"),
 
+    O(animate.method, "chain", 0, 0, CH4_ANIMATE_METHOD_CHOICES,
+      "what moves the mesh: the landmarks of the attention chain, or the model's temporal autoencoder (ActionMesh stage II), where it has one"),
+    O(animate.normals, "outward", 0, 0, CH4_NORMALS_CHOICES, "learned: where the normals point that the temporal autoencoder is given"),
     O(animate.smooth_sigma, "-1", -1, 1000, NULL, "temporal smoothing of landmark paths, frames, 0 = off, negative = as the model says"),
     O(animate.final_sigma, "-1", -1, 1000, NULL, "temporal smoothing of all vertices, frames, 0 = off, negative = as the model says"),
     O(animate.neighbors, "120", 1, 4096, NULL, "landmarks that move one vertex"),

@@ -48,6 +48,13 @@ typedef enum ch4_score_rule { CH4_SCORE_MAX, CH4_SCORE_MAX_MASS } ch4_score_rule
 typedef enum ch4_patch_norm { CH4_PATCH_RAW, CH4_PATCH_NORM } ch4_patch_norm;
 #define CH4_PATCH_NORM_CHOICES "raw|patchnorm"
 
+/* What moves the mesh: landmarks of the attention chain, or the model's temporal autoencoder (ActionMesh stage II). */
+typedef enum ch4_animate_method { CH4_ANIMATE_CHAIN, CH4_ANIMATE_LEARNED } ch4_animate_method;
+#define CH4_ANIMATE_METHOD_CHOICES "chain|learned"
+
+typedef enum ch4_normals { CH4_NORMALS_OUTWARD, CH4_NORMALS_INWARD } ch4_normals;
+#define CH4_NORMALS_CHOICES "outward|inward"
+
 typedef enum ch4_confidence { CH4_CONFIDENCE_BINARY, CH4_CONFIDENCE_SCORE } ch4_confidence;
 #define CH4_CONFIDENCE_CHOICES "binary|score"
 
@@ -106,6 +113,8 @@ typedef struct ch4_config {
         int64_t patch_radius;
     } chain;
     struct {
+        ch4_animate_method method;
+        ch4_normals normals;
         double smooth_sigma, final_sigma;
         int64_t neighbors;
         double beta, outlier_factor, outlier_floor, outlier_absolute, min_valid;

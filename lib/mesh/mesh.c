@@ -82,6 +82,21 @@ double ch4_mesh_signed_volume(const float *vert, const int32_t *face, int64_t n_
     return sum / 6;
 }
 
+/* Unit length, or (0,0,0) where the sum vanishes. */
+static void normalise(float *normal, const double *sum)
+{
+    double len = sqrt(sum[0] * sum[0] + sum[1] * sum[1] + sum[2] * sum[2]);
+    for (int k = 0; k < 3; k++)
+        normal[k] = len > 0 ? (float)(sum[k] / len) : 0;
+}
+
+static void add_scaled(double *sum, v3 n, double by)
+{
+    sum[0] += n.x * by;
+    sum[1] += n.y * by;
+    sum[2] += n.z * by;
+}
+
 ch4_status ch4_mesh_compute_normals(float *normal, const float *vert, int64_t n_vert, const int32_t *face, int64_t n_face, ch4_err *err)
 {
     double *sum = NULL;
@@ -91,17 +106,37 @@ ch4_status ch4_mesh_compute_normals(float *normal, const float *vert, int64_t n_
     for (int64_t f = 0; f < n_face; f++) {
         const int32_t *i = face + 3 * f;
         v3 a = v3_at(vert, i[0]), n = v3_cross(v3_sub(v3_at(vert, i[1]), a), v3_sub(v3_at(vert, i[2]), a));
+        for (int c = 0; c < 3; c++)
+            add_scaled(sum + 3 * (int64_t)i[c], n, 1);
+    }
+    for (int64_t v = 0; v < n_vert; v++)
+        normalise(normal + 3 * v, sum + 3 * v);
+    free(sum);
+    return CH4_OK;
+}
+
+ch4_status ch4_mesh_compute_angle_normals(float *normal, const int32_t *rep, const float *vert, int64_t n_vert, const int32_t *face, int64_t n_face,
+                                          ch4_err *err)
+{
+    double *sum = NULL;
+    ch4_status st = ch4_calloc(&sum, (size_t)n_vert, 3 * sizeof *sum, "vertex normals", err);
+    if (st != CH4_OK)
+        return st;
+    for (int64_t f = 0; f < n_face; f++) {
+        v3 p[3];
+        for (int c = 0; c < 3; c++)
+            p[c] = v3_at(vert, face[3 * f + c]);
+        v3 n = v3_cross(v3_sub(p[1], p[0]), v3_sub(p[2], p[0]));
+        double twice_area = v3_norm(n);
+        if (!(twice_area > 0))
+            continue;
         for (int c = 0; c < 3; c++) {
-            sum[3 * (int64_t)i[c]] += n.x;
-            sum[3 * (int64_t)i[c] + 1] += n.y;
-            sum[3 * (int64_t)i[c] + 2] += n.z;
+            v3 a = v3_sub(p[(c + 1) % 3], p[c]), b = v3_sub(p[(c + 2) % 3], p[c]);
+            add_scaled(sum + 3 * (int64_t)rep[face[3 * f + c]], n, atan2(twice_area, v3_dot(a, b)) / twice_area);
         }
     }
-    for (int64_t v = 0; v < n_vert; v++) {
-        double *s = sum + 3 * v, len = sqrt(s[0] * s[0] + s[1] * s[1] + s[2] * s[2]);
-        for (int k = 0; k < 3; k++)
-            normal[3 * v + k] = len > 0 ? (float)(s[k] / len) : 0;
-    }
+    for (int64_t v = 0; v < n_vert; v++)
+        normalise(normal + 3 * v, sum + 3 * (int64_t)rep[v]);
     free(sum);
     return CH4_OK;
 }

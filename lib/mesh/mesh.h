@@ -41,4 +41,9 @@ double ch4_mesh_signed_volume(const float *vert, const int32_t *face, int64_t n_
  * (unused vertices, vertices with degenerate faces only). Not welded: duplicates get normals of their own faces. CH4_ENOMEM. */
 ch4_status ch4_mesh_compute_normals(float *normal, const float *vert, int64_t n_vert, const int32_t *face, int64_t n_face, ch4_err *err);
 
+/* The same weighted by the angle that each face has at the vertex, and welded: vertices with one representative (rep i32[V], weld.h)
+ * share their normal, so that a seam of the texture stays closed when normals move it. CH4_ENOMEM. */
+ch4_status ch4_mesh_compute_angle_normals(float *normal, const int32_t *rep, const float *vert, int64_t n_vert, const int32_t *face, int64_t n_face,
+                                          ch4_err *err);
+
 #endif

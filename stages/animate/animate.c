@@ -4,133 +4,34 @@
 #include <stdlib.h>
 
 #include "base/base.h"
-#include "bundle/model_info.h"
+#include "bundle/bundle.h"
 #include "config/config.h"
-#include "mesh/mesh.h"
-#include "stages/animate/animate_window.h"
-#include "store/store.h"
+#include "stages/animate/animate_files.h"
+#include "stages/animate/learned.h"
 
-/* A chain file's arrays and the memory that they lie in. */
-typedef struct chain_file {
-    ch4_animate_input in;
-    ch4_mesh_graph graph;
-    ch4_buf buf[5];
-} chain_file;
-
-static ch4_status read_array(const ch4_store_reader *r, ch4_buf *buf, ch4_tensor *t, const char *name, ch4_dtype dtype, int rank,
-                             const int64_t *shape, ch4_err *err)
-{
-    ch4_status st = ch4_store_read(r, name, dtype, rank, shape, buf, t, err);
-    return st == CH4_OK ? st : ch4_err_wrap(err, st, "%s", name);
-}
-
-static ch4_status read_chain(chain_file *c, const ch4_store_reader *r, ch4_err *err)
-{
-    ch4_tensor vert, face, landmark, path, score;
-    ch4_animate_input *in = &c->in;
-    ch4_status st = read_array(r, &c->buf[0], &vert, "/anchor/vertices", CH4_DTYPE_F32, 2, (int64_t[]){-1, 3}, err);
-    if (st == CH4_OK)
-        st = read_array(r, &c->buf[1], &face, "/anchor/faces", CH4_DTYPE_I32, 2, (int64_t[]){-1, 3}, err);
-    if (st == CH4_OK)
-        st = read_array(r, &c->buf[2], &landmark, "/landmarks/index", CH4_DTYPE_I32, 1, (int64_t[]){-1}, err);
-    if (st == CH4_OK)
-        st = read_array(r, &c->buf[3], &path, "/landmarks/path", CH4_DTYPE_F32, 3, (int64_t[]){-1, landmark.shape[0], 3}, err);
-    if (st == CH4_OK)
-        st = read_array(r, &c->buf[4], &score, "/landmarks/score", CH4_DTYPE_F32, 2, (int64_t[]){path.shape[0], landmark.shape[0]}, err);
-    if (st == CH4_OK)
-        st = ch4_store_get_int(r, "anchor_slot", &in->a, err);
-    if (st != CH4_OK)
-        return st;
-    in->vert = vert.data;
-    in->V = vert.shape[0];
-    in->face = face.data;
-    in->n_face = face.shape[0];
-    in->landmark = landmark.data;
-    in->K = landmark.shape[0];
-    in->path = path.data;
-    in->score = score.data;
-    in->F = path.shape[0];
-    st = ch4_mesh_check(in->vert, in->V, in->face, in->n_face, err);
-    for (int64_t l = 0; st == CH4_OK && l < in->K; l++)
-        if (in->landmark[l] < 0 || in->landmark[l] >= in->V)
-            st = ch4_err_set(err, CH4_EFORMAT, "landmark %" PRId64 " is vertex %" PRId32 " of %" PRId64, l, in->landmark[l], in->V);
-    if (st == CH4_OK && (in->F < 1 || in->a < 0 || in->a >= in->F))
-        st = ch4_err_set(err, CH4_EFORMAT, "anchor slot %" PRId64 " of %" PRId64 " frames", in->a, in->F);
-    return st == CH4_OK ? st : ch4_err_wrap(err, st, "%s", ch4_store_path(r));
-}
-
-static ch4_status open_chain(chain_file *c, const char *path, ch4_err *err)
-{
-    ch4_store_reader *r = NULL;
-    ch4_status st = ch4_store_open(&r, path, err);
-    if (st == CH4_OK)
-        st = read_chain(c, r, err);
-    if (st == CH4_OK)
-        st = ch4_mesh_graph_init(&c->graph, c->in.vert, c->in.V, c->in.face, c->in.n_face, err);
-    c->in.graph = &c->graph;
-    ch4_store_close(&r);
-    return st;
-}
-
-static void close_chain(chain_file *c)
-{
-    ch4_mesh_graph_fini(&c->graph);
-    for (size_t i = 0; i < sizeof c->buf / sizeof *c->buf; i++)
-        ch4_buf_free(&c->buf[i]);
-}
-
-static ch4_status write_smoothed(ch4_store_writer *writer, const ch4_animate_result *r, int64_t F, int64_t K, ch4_err *err)
-{
-    ch4_buf buf = {0};
-    ch4_status st = ch4_buf_alloc(&buf, (size_t)(F * K) * 3 * sizeof(float), err);
-    if (st != CH4_OK)
-        return st;
-    ch4_tensor t = CH4_F32(buf.data, F, K, 3);
-    for (int64_t i = 0; i < F * K * 3; i++)
-        ((float *)buf.data)[i] = (float)r->smoothed[i];
-    st = ch4_store_write(writer, "/landmarks/smoothed", &t, CH4_STORE_PLAIN, err);
-    ch4_buf_free(&buf);
-    return st;
-}
-
-static ch4_status write_result(ch4_store_writer *writer, const ch4_animate_result *r, const ch4_animate_input *in, ch4_err *err)
-{
-    const struct {
-        const char *name;
-        ch4_tensor t;
-    } sets[] = {
-        {"/vertices", CH4_F32(r->vertices, in->F, in->V, 3)},
-        {"/landmarks/valid", CH4_VIEW(r->valid, CH4_DTYPE_U8, in->F, in->K)},
-        {"/landmarks/kept", CH4_VIEW(r->kept, CH4_DTYPE_U8, in->K)},
-    };
-    ch4_status st = write_smoothed(writer, r, in->F, in->K, err);
-    for (size_t i = 0; st == CH4_OK && i < sizeof sets / sizeof *sets; i++)
-        st = ch4_store_write(writer, sets[i].name, &sets[i].t, CH4_STORE_PLAIN, err);
-    if (st == CH4_OK)
-        st = ch4_store_set_int(writer, "anchor_slot", in->a, err);
-    if (st == CH4_OK)
-        st = ch4_store_set_int(writer, "relaxed", r->relaxed, err);
-    if (st == CH4_OK)
-        st = ch4_store_set_real(writer, "mean_spacing", r->mean_spacing, err);
-    return st;
-}
+typedef struct animate {
+    ch4_animate_options options;
+    ch4_nn *nn;                    /* NULL unless a network moves the mesh */
+    ch4_bundle *bundle;
+    ch4_temporal_decoder *learned; /* borrowed from the bundle; NULL: the chain's landmarks move it */
+} animate;
 
 ch4_status ch4_animate_file(ch4_store_writer *writer, const char *input, const ch4_animate_options *options, ch4_pool *pool, const ch4_log *log,
                             ch4_err *err)
 {
-    chain_file c = {0};
+    ch4_animate_chain_file c = {0};
     ch4_animate_result r = {0};
-    ch4_status st = open_chain(&c, input, err);
+    ch4_status st = ch4_animate_open_chain(&c, input, err);
     if (st == CH4_OK)
         st = ch4_animate_window(&r, &c.in, options, false, pool, err);
     if (st == CH4_OK)
-        st = write_result(writer, &r, &c.in, err);
+        st = ch4_animate_write(writer, &r, &c.in, err);
     if (st == CH4_OK)
         ch4_log_write(log, r.relaxed ? CH4_LOG_WARN : CH4_LOG_DEBUG, r.relaxed ? "few landmarks could be followed: the best are used" : "landmarks",
                       (const ch4_kv[]){CH4_STR("file", input), CH4_INT("landmarks", c.in.K), CH4_INT("kept", r.n_kept),
                                        CH4_INT("vertices", c.in.V), CH4_INT("unreached", r.n_fallback), {.type = CH4_KV_END}});
     ch4_animate_result_fini(&r);
-    close_chain(&c);
+    ch4_animate_close_chain(&c);
     return st;
 }
 
@@ -152,37 +53,76 @@ void ch4_animate_resolve(ch4_animate_options *out, const ch4_config *config, con
 ch4_status ch4_animate_open(ch4_stage *stage, void **state, ch4_err *err)
 {
     const ch4_config *config = stage->config;
-    ch4_model_info model;
-    char path[CH4_STORE_PATH];
-    if (snprintf(path, sizeof path, "%s/model.yaml", config->run.model) >= (int)sizeof path)
-        return ch4_err_set(err, CH4_EINVAL, "%.60s...: path too long", config->run.model);
-    ch4_animate_options *options = NULL;
-    ch4_status st = ch4_calloc(&options, 1, sizeof *options, "animate", err);
-    if (st == CH4_OK)
-        st = ch4_model_info_load(&model, path, NULL, err);
-    if (st) {
-        free(options);
+    bool learned = config->animate.method == CH4_ANIMATE_LEARNED;
+    animate *s = NULL;
+    ch4_status st = ch4_calloc(&s, 1, sizeof *s, "animate", err);
+    if (st)
         return st;
-    }
-    ch4_animate_resolve(options, config, &model);
-    ch4_model_info_fini(&model);
-    *state = options;
-    return CH4_OK;
+    *state = s;
+    if (learned)
+        st = ch4_nn_open(&s->nn, config->run.device == CH4_CONFIG_REF ? "ref" : "cpu", ch4_pool_threads(stage->pool), err);
+    if (!st)
+        st = ch4_bundle_open(&s->bundle, config->run.model, s->nn, err);
+    if (!st && learned && (st = ch4_bundle_get_temporal_decoder(s->bundle, &s->learned, err)))
+        ch4_err_wrap(err, st, "animate.method: learned");
+    if (!st)
+        ch4_animate_resolve(&s->options, config, ch4_bundle_get_info(s->bundle));
+    return st;
 }
 
 void ch4_animate_close(ch4_stage *stage, void *state)
 {
+    animate *s = state;
     (void)stage;
-    free(state);
+    ch4_bundle_close(&s->bundle);
+    ch4_nn_close(&s->nn);
+    free(s);
+}
+
+static bool progress(void *ctx, int64_t done, int64_t total)
+{
+    ch4_stage_progress(ctx, done, total);
+    return !ch4_stage_canceled(ctx);
+}
+
+/* The window's anchor mesh (chain file) and latents (denoise file) through the temporal autoencoder. */
+static ch4_status learn_file(ch4_store_writer *writer, animate *s, ch4_stage *stage, const ch4_stage_window *window, ch4_err *err)
+{
+    ch4_animate_chain_file c = {0};
+    ch4_animate_latents l = {0};
+    ch4_animate_result r = {0};
+    char path[CH4_STAGE_PATH];
+    const ch4_learned_options options = {.inward = stage->config->animate.normals == CH4_NORMALS_INWARD, .progress = progress, .ctx = stage};
+    int64_t d = ch4_temporal_decoder_get_config(s->learned)->latent_channels;
+    ch4_status st = ch4_animate_open_chain(&c, window->input, err);
+    if (!st)
+        st = ch4_stage_path(path, &window->clip, window->index, "denoise", err);
+    if (!st)
+        st = ch4_animate_open_latents(&l, path, err);
+    if (!st && l.T != c.in.F)
+        st = ch4_err_set(err, CH4_EFORMAT, "%s: %" PRId64 " frames, %s has %" PRId64, path, l.T, window->input, c.in.F);
+    if (!st && l.d != d)
+        st = ch4_err_set(err, CH4_EFORMAT, "%s: latents of %" PRId64 " channels, the model's temporal autoencoder takes %" PRId64, path, l.d, d);
+    if (!st)
+        st = ch4_learned_window(&r, s->learned, &c.in, l.z, l.N, l.frame, &options, err);
+    if (!st)
+        st = ch4_animate_write(writer, &r, &c.in, err);
+    ch4_animate_result_fini(&r);
+    ch4_animate_close_latents(&l);
+    ch4_animate_close_chain(&c);
+    return st;
 }
 
 ch4_status ch4_animate_process(ch4_stage *stage, void *state, const ch4_stage_window *window, ch4_err *err)
 {
+    animate *s = state;
     ch4_store_writer *writer = NULL;
     ch4_status st = ch4_store_create(&writer, window->output, err);
-    if (st == CH4_OK)
-        st = ch4_animate_file(writer, window->input, state, stage->pool, stage->log, err);
-    if (st == CH4_OK)
+    if (!st)
+        st = s->learned ? learn_file(writer, s, stage, window, err) : ch4_animate_file(writer, window->input, &s->options, stage->pool, stage->log, err);
+    if (!st)
+        st = ch4_store_set_text(writer, "method", s->learned ? "learned" : "chain", err);
+    if (!st)
         return ch4_stage_commit(stage, &writer, err);
     ch4_store_discard(&writer);
     return st;

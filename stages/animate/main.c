@@ -4,7 +4,7 @@ int main(int argc, char **argv)
 {
     static const ch4_stage_def def = {
         .name = "animate",
-        .summary = "Smooths the paths of the landmarks and moves every vertex of the anchor mesh with them.",
+        .summary = "Moves every vertex of the anchor mesh: with the smoothed paths of the landmarks, or by the temporal autoencoder of the model.",
         .from = "chain",
         .open = ch4_animate_open,
         .process = ch4_animate_process,

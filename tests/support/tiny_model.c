@@ -1,10 +1,12 @@
 #include "tiny_model.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { MAX_TENSORS = 512, NAME_LEN = 80 };
 
@@ -108,6 +110,19 @@ static void add_block(list *l, const ch4_denoiser_config *c, int64_t i)
     add_dense(l, c->width, c->inner, name);
 }
 
+/* Writes and frees the list, with one more tensor that belongs to no network. */
+static ch4_status save(list *l, const char *path, const char *more, ch4_err *err)
+{
+    l->skip = NULL;
+    if (more)
+        add(l, 2, 2, "%s", more);
+    ch4_status st = ch4_safetensors_save(path, l->t, l->n, err);
+    for (int64_t i = 0; i < l->n; i++)
+        free(l->t[i].tensor.data);
+    free(l);
+    return st;
+}
+
 ch4_status tiny_denoiser_save(const ch4_denoiser_config *c, const char *path, const char *skip, const char *more, ch4_err *err)
 {
     list *l = calloc(1, sizeof *l);
@@ -119,12 +134,57 @@ ch4_status tiny_denoiser_save(const ch4_denoiser_config *c, const char *path, co
         add_block(l, c, i);
     add_norm(l, c->width, "", "norm_out");
     add_dense(l, c->in_channels, c->width, "proj_out");
-    l->skip = NULL;
-    if (more)
-        add(l, 2, 2, "%s", more);
-    ch4_status st = ch4_safetensors_save(path, l->t, l->n, err);
-    for (int64_t i = 0; i < l->n; i++)
-        free(l->t[i].tensor.data);
-    free(l);
-    return st;
+    return save(l, path, more, err);
+}
+
+ch4_temporal_decoder_config tiny_temporal_decoder_config(int64_t latent_channels)
+{
+    return (ch4_temporal_decoder_config){.latent_channels = latent_channels, .width = 32, .heads = 4, .layers = 2, .octaves = 8, .mode = CH4_TEMPORAL_DIRECT};
+}
+
+ch4_status tiny_temporal_decoder_save(const ch4_temporal_decoder_config *c, const char *path, const char *skip, const char *more, ch4_err *err)
+{
+    list *l = calloc(1, sizeof *l);
+    l->skip = skip;
+    add_dense(l, c->width, c->latent_channels, "post_quant");
+    add_dense(l, c->width, 6 + 6 * c->octaves, "proj_query");
+    for (int64_t i = 0; i <= c->layers; i++) {
+        bool cross = i == c->layers;
+        char prefix[NAME_LEN / 2], name[NAME_LEN];
+        snprintf(prefix, sizeof prefix, "blocks.%d.", (int)i);
+        snprintf(name, sizeof name, "%s%s", prefix, cross ? "x_attn" : "s_attn");
+        add_norm(l, c->width, prefix, cross ? "norm_x_attn" : "norm_s_attn");
+        if (cross)
+            add_norm(l, c->width, name, ".norm_cross");
+        add(l, c->width, c->width, "%s.to_q.weight", name);
+        add(l, c->width, c->width, "%s.to_k.weight", name);
+        add(l, c->width, c->width, "%s.to_v.weight", name);
+        strcat(name, ".to_out.0");
+        add_dense(l, c->width, c->width, name);
+        add_norm(l, c->width, prefix, "norm_ff");
+        snprintf(name, sizeof name, "%sff.net.0.proj", prefix);
+        add_dense(l, 4 * c->width, c->width, name);
+        snprintf(name, sizeof name, "%sff.net.2", prefix);
+        add_dense(l, c->width, 4 * c->width, name);
+    }
+    add_norm(l, c->width, "", "norm_out");
+    add_dense(l, 3, c->width, "proj_out");
+    return save(l, path, more, err);
+}
+
+ch4_status tiny_temporal_decoder_make(const char *dir, int64_t latent_channels, ch4_err *err)
+{
+    char path[4096];
+    ch4_temporal_decoder_config c = tiny_temporal_decoder_config(latent_channels);
+    if (mkdir(dir, 0755))
+        return ch4_err_set_errno(err, errno, "%s", dir);
+    snprintf(path, sizeof path, "%s/config.json", dir);
+    FILE *f = fopen(path, "we");
+    if (!f)
+        return ch4_err_set_errno(err, errno, "%s", path);
+    fprintf(f, "{\"latent_channels\": %d, \"width\": %d, \"num_attention_heads\": %d, \"num_layers\": %d, \"embed_frequency\": %d}\n", (int)c.latent_channels,
+            (int)c.width, (int)c.heads, (int)c.layers, (int)c.octaves);
+    fclose(f);
+    snprintf(path, sizeof path, "%s/model.safetensors", dir);
+    return tiny_temporal_decoder_save(&c, path, NULL, NULL, err);
 }
