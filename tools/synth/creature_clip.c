@@ -6,14 +6,13 @@
 
 static const double BORDER = 0.01; /* of the picture, kept free */
 
-static ch4_status check_picture(const ch4_synth_mesh *mesh, ch4_err *err)
+ch4_status ch4_synth_check_picture(const ch4_synth_mesh *mesh, const ch4_synth_camera *camera, ch4_err *err)
 {
-    ch4_synth_camera camera;
-    ch4_synth_camera_init(&camera, 1);
+    double low = BORDER * camera->size, high = camera->size - low;
     for (int64_t i = 0; i < mesh->n_frames * mesh->n_vert; i++) {
         double uv[2], z;
-        ch4_synth_project(uv, &z, &camera, mesh->vert + 3 * i);
-        if (!(uv[0] > BORDER && uv[1] > BORDER && uv[0] < 1 - BORDER && uv[1] < 1 - BORDER))
+        ch4_synth_project(uv, &z, camera, mesh->vert + 3 * i);
+        if (!(uv[0] > low && uv[1] > low && uv[0] < high && uv[1] < high))
             return ch4_err_set(err, CH4_EUNSUP, "frame %lld leaves the picture", (long long)(i / mesh->n_vert));
     }
     return CH4_OK;
@@ -24,11 +23,13 @@ ch4_status ch4_synth_clip_init(ch4_synth_clip *out, uint64_t seed, const ch4_syn
     memset(out, 0, sizeof(*out));
     out->seed = seed;
     ch4_status st = CH4_EUNSUP;
+    ch4_synth_camera camera;
+    ch4_synth_camera_init(&camera, 1);
     for (; out->attempt < 64; out->attempt++) {
         ch4_rng rng = ch4_rng_at(seed, CH4_SYNTH_STREAM_COLOUR);
         st = ch4_synth_creature_init(&out->creature, seed, (uint64_t)out->attempt, options->plans, options->n_frames, err);
         if (!st) st = ch4_synth_mesh_init(&out->mesh, &out->creature, options->colour, rng, err);
-        if (!st) st = check_picture(&out->mesh, err);
+        if (!st) st = ch4_synth_check_picture(&out->mesh, &camera, err);
         if (st != CH4_EUNSUP) break;
         ch4_synth_mesh_fini(&out->mesh);
         ch4_synth_creature_fini(&out->creature);

@@ -15,7 +15,7 @@ typedef struct ch4_synth_options {
 } ch4_synth_options;
 
 /* Random streams of a seed: attempts count up from 0; the others must not move when an attempt fails. */
-enum { CH4_SYNTH_STREAM_COLOUR = 1 << 20, CH4_SYNTH_STREAM_POINTS, CH4_SYNTH_STREAM_SURFACE };
+enum { CH4_SYNTH_STREAM_COLOUR = 1 << 20, CH4_SYNTH_STREAM_POINTS, CH4_SYNTH_STREAM_SURFACE, CH4_SYNTH_STREAM_VIEW, CH4_SYNTH_STREAM_QUERIES };
 
 typedef struct ch4_synth_clip {
     uint64_t seed;
@@ -29,6 +29,9 @@ typedef struct ch4_synth_clip {
  * ch4_synth_clip_fini, also after an error. */
 ch4_status ch4_synth_clip_init(ch4_synth_clip *out, uint64_t seed, const ch4_synth_options *options, ch4_err *err);
 void       ch4_synth_clip_fini(ch4_synth_clip *clip);
+
+/* CH4_EUNSUP if a vertex of any frame comes nearer to the picture's border than a hundredth of its size. */
+ch4_status ch4_synth_check_picture(const ch4_synth_mesh *mesh, const ch4_synth_camera *camera, ch4_err *err);
 
 /* Mean distance of the vertices of all frames from frame 0, and the share farther than 0.15, weighted by vertex area in frame 0. */
 void ch4_synth_motion(double *mean, double *share, const ch4_synth_mesh *mesh);

@@ -110,8 +110,10 @@ static float normalise(float v[3])
     return n;
 }
 
-static void vertex_normals(float *normal, const float *vert, const ch4_synth_mesh *m)
+void ch4_synth_vertex_normals(ch4_synth_mesh *m, int64_t f)
 {
+    const float *vert = m->vert + f * m->n_vert * 3;
+    float *normal = m->normal + f * m->n_vert * 3;
     memset(normal, 0, (size_t)m->n_vert * 3 * sizeof(float));
     for (int64_t i = 0; i < m->n_face; i++) {
         const int32_t *t = m->face + 3 * i;
@@ -200,7 +202,7 @@ ch4_status ch4_synth_mesh_init(ch4_synth_mesh *out, const ch4_synth_creature *cr
         float *v = out->vert + f * out->n_vert * 3;
         skin(v, &rest, creature, f);
         snap(v, out->n_vert, creature->posed[f], creature->n_parts, SNAP_STEPS, SNAP_LIMIT, value, grad);
-        vertex_normals(out->normal + f * out->n_vert * 3, v, out);
+        ch4_synth_vertex_normals(out, f);
         st = check_frame(out, f, err);
     }
     if (!st) colour_vertices(out, &rest, creature, colour, rng);

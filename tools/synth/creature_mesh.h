@@ -24,6 +24,9 @@ ch4_status ch4_synth_mesh_init(ch4_synth_mesh *out, const ch4_synth_creature *cr
                                ch4_err *err);
 void       ch4_synth_mesh_fini(ch4_synth_mesh *mesh);
 
+/* Fills the normals of frame f from its vertices. */
+void ch4_synth_vertex_normals(ch4_synth_mesh *mesh, int64_t f);
+
 /* n points on the frame-0 mesh, uniform by area: face [n] and barycentric weights [n,3] (weight i belongs to corner i). */
 ch4_status ch4_synth_sample_faces(int32_t *face, float *bary, const ch4_synth_mesh *mesh, int64_t n, ch4_rng rng, ch4_err *err);
 

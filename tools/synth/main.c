@@ -13,15 +13,16 @@
 static const char HELP[] =
     "usage: chain4d-synth creatures OUT [options]           one folder per clip: OUT/creature_sNNNNNN\n"
     "       chain4d-synth shard OUT.safetensors [options]   training clips of 16 frames in one file\n"
+    "       chain4d-synth forms OUT.safetensors [options]   the same of forms: compounds of blobs, limbs, panels and movers\n"
     "\n"
     "creatures writes imgs/NN.png, video.mp4, anchor.obj, surfaces.npy, gt.safetensors and meta.json for each clip.\n"
     "Clip i of a call uses seed S + i, and a seed always gives the same creature. Training uses seeds 1 to 999999, evaluation\n"
     "seeds from 1000000 on, so the two never meet. The result does not depend on --threads.\n"
     "\n"
-    "  --seed S        first seed (creatures: 1000000, shard: 1)\n"
+    "  --seed S        first seed (creatures: 1000000, shard and forms: 1)\n"
     "  --clips N       number of clips (1)\n"
     "  --frames F      frames, 1 to 2000, creatures only; the motion takes the same time whatever F is (16)\n"
-    "  --size PX       picture size, even, 64 to 2048; shard: before the crop (creatures: 256, shard: 144)\n"
+    "  --size PX       picture size, even, 64 to 2048; shard and forms: before the crop (creatures: 256, others: 144)\n"
     "  --points N      surface points in surfaces.npy, 1 to 1000000, creatures only (10000)\n"
     "  --fps N         frame rate of video.mp4, 1 to 240, creatures only (12)\n"
     "  --plans LIST    body plans, of quad,biped,bird,lizard,hexa,worm (quad,biped,bird)\n"
@@ -40,6 +41,7 @@ typedef struct command {
 static const command COMMANDS[] = {
     {"creatures", ch4_synth_creatures_save, {.seed = 1000000, .n_clips = 1, .n_frames = 16, .n_points = 10000, .size = 256, .threads = 2, .fps = 12}},
     {"shard", ch4_synth_shard_save, {.seed = 1, .n_clips = 1, .n_frames = CH4_SHARD_FRAMES, .size = 144, .threads = 2}},
+    {"forms", ch4_form_shard_save, {.seed = 1, .n_clips = 1, .n_frames = CH4_SHARD_FRAMES, .size = 144, .threads = 2}},
 };
 
 static ch4_status parse_int(int64_t *out, const char *name, const char *text, int64_t lo, int64_t hi, ch4_err *err)
@@ -90,7 +92,7 @@ static ch4_status run(int argc, char **argv, ch4_err *err)
     const command *cmd = NULL;
     for (size_t i = 0; argc > 1 && i < sizeof(COMMANDS) / sizeof(COMMANDS[0]); i++)
         if (!strcmp(argv[1], COMMANDS[i].name)) cmd = &COMMANDS[i];
-    if (!cmd) return ch4_err_set(err, CH4_EINVAL, "the first argument must be creatures or shard; see --help");
+    if (!cmd) return ch4_err_set(err, CH4_EINVAL, "the first argument must be creatures, shard or forms; see --help");
     ch4_synth_options o = cmd->defaults;
     ch4_pool *pool = NULL;
     ch4_status st = ch4_synth_plan_parse(&o.plans, "quad,biped,bird", err);

@@ -5,7 +5,7 @@
 #include "base/parallel.h"
 #include "tools/synth/creature_clip.h"
 
-enum { CH4_SHARD_FRAMES = 16, CH4_SHARD_IMAGE = 64, CH4_SHARD_POINTS = 1536, CH4_SHARD_PATCHES = 8 };
+enum { CH4_SHARD_FRAMES = 16, CH4_SHARD_IMAGE = 64, CH4_SHARD_POINTS = 1536, CH4_SHARD_PATCHES = 8, CH4_SHARD_QUERIES = 384 };
 
 /* Writes options->n_clips clips to path. With C clips:
  *   image        u8  [C,16,64,64,3]   white composite, cropped to the union box of the clip, padded to a square, 64 px
@@ -19,5 +19,10 @@ enum { CH4_SHARD_FRAMES = 16, CH4_SHARD_IMAGE = 64, CH4_SHARD_POINTS = 1536, CH4
  * The bytes depend on the options but not on the number of threads. options->size is the picture's size before the crop.
  * Errors of the clips and of writing; on any error nothing is left under path. */
 ch4_status ch4_synth_shard_save(const char *path, const ch4_synth_options *options, ch4_pool *pool, ch4_err *err);
+
+/* The same for forms (tools/synth/form.h): seed, n_clips and size of the options count; plan is the ch4_form_kind; in the place of segments
+ *   query        f16 [C,16,384,3]     points near the surface and anywhere
+ *   distance     f16 [C,16,384]       their approximate signed distances (ch4_form_distance) */
+ch4_status ch4_form_shard_save(const char *path, const ch4_synth_options *options, ch4_pool *pool, ch4_err *err);
 
 #endif
