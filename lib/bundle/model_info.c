@@ -16,6 +16,7 @@ static const ch4_opt fields[] = {
     O(networks.transformer.path, "transformer", 0, 0, NULL, "folder of the image-to-3D transformer, where there is one"),
     O(networks.autoencoder.path, "", 0, 0, NULL, "folder of the temporal autoencoder (stage II); \"\" = none"),
     O(networks.matting.path, "", 0, 0, NULL, "folder of the background remover (RMBG-1.4); \"\" = none"),
+    O(networks.matting.side, "1024", 32, 4096, NULL, "side of the square that the background remover sees"),
     O(networks.image_to_3d, "denoiser", 0, 0, "denoiser|triposg", "what makes the anchor from an image: the denoiser with one frame, or its own transformer"),
     O(noise, "independent", 0, 0, "independent|shared|matched",
       "noise of the frames: each its own, one set for all, or one set assigned to the anchor's tokens"),

@@ -14,8 +14,9 @@ typedef enum ch4_model_inside { CH4_MODEL_INSIDE_AUTO, CH4_MODEL_INSIDE_POSITIVE
 typedef struct ch4_model_info {
     char *name;
     struct {
-        struct { char *path; } denoiser, image_encoder, transformer, autoencoder, matting;
+        struct { char *path; } denoiser, image_encoder, transformer, autoencoder;
         struct { char *path; int64_t points, preselect; } vae;
+        struct { char *path; int64_t side; } matting;
         ch4_model_image3d image_to_3d;
     } networks; /* paths are relative to the model's folder */
     ch4_model_noise noise;

@@ -18,7 +18,7 @@ static const ch4_opt options[] = {
     O(decode.window, "16", 2, 64, NULL, "frames of a window"),
     O(decode.slide, "15", 1, 64, NULL, "new frames of each further window, at most decode.window"),
     O(decode.foreground, "auto", 0, 0, CH4_FOREGROUND_CHOICES,
-      "where the object's mask comes from: auto takes alpha, else the mask, else keys a uniform background"),
+      "where the object's mask comes from: auto takes alpha, else the mask, else the model's background remover (rmbg) if it is there, else keys a uniform background"),
     O(decode.mask, "", 0, 0, NULL, "video or folder of pictures with the object white, one per frame of the clip"),
     O(decode.key_tolerance, "24", 1, 255, NULL, "keying: colour distance from the background that counts as object, 8-bit units"),
     O(decode.key_border, "0.9", 0.5, 1, NULL, "keying: share of border pixels that must agree with the background colour"),

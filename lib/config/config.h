@@ -12,8 +12,8 @@
 typedef enum ch4_config_device { CH4_CONFIG_CPU, CH4_CONFIG_REF } ch4_config_device;
 #define CH4_CONFIG_DEVICE_CHOICES "cpu|ref"
 
-typedef enum ch4_foreground { CH4_FOREGROUND_AUTO, CH4_FOREGROUND_ALPHA, CH4_FOREGROUND_MASK, CH4_FOREGROUND_KEY } ch4_foreground;
-#define CH4_FOREGROUND_CHOICES "auto|alpha|mask|key"
+typedef enum ch4_foreground { CH4_FOREGROUND_AUTO, CH4_FOREGROUND_ALPHA, CH4_FOREGROUND_MASK, CH4_FOREGROUND_KEY, CH4_FOREGROUND_RMBG } ch4_foreground;
+#define CH4_FOREGROUND_CHOICES "auto|alpha|mask|key|rmbg"
 
 typedef enum ch4_mesh_normalize { CH4_MESH_NORMALIZE_AUTO, CH4_MESH_NORMALIZE_NEVER, CH4_MESH_NORMALIZE_ALWAYS } ch4_mesh_normalize;
 #define CH4_MESH_NORMALIZE_CHOICES "auto|never|always"

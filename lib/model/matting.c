@@ -135,6 +135,20 @@ ch4_status ch4_matting_create(ch4_matting **out, ch4_nn *nn, const ch4_safetenso
     return st;
 }
 
+ch4_status ch4_matting_survey(const ch4_safetensors *file, ch4_weights_report *report, ch4_err *err)
+{
+    ch4_matting *m = NULL;
+    ch4_status st = ch4_calloc(&m, 1, sizeof *m, "background remover", err);
+    if (!st)
+        st = ch4_weights_survey(&m->weights, file, report, err);
+    if (!st) {
+        load(m);
+        st = ch4_weights_finish(m->weights, err);
+    }
+    ch4_matting_close(&m);
+    return st;
+}
+
 ch4_status ch4_matting_open(ch4_matting **out, ch4_nn *nn, const char *dir, ch4_err *err)
 {
     json_t *json = NULL;
@@ -283,5 +297,22 @@ ch4_status ch4_matting_forward(ch4_matting *m, float *map, const float *image, i
         st = m->nn->ops->download(m->nn, &host_y, &y, err);
     for (int64_t i = 0; !st && i < h * w; i++)
         map[i] = 1.0f / (1.0f + expf(-map[i]));
+    return st;
+}
+
+ch4_status ch4_matting_workspace(size_t *out, int64_t h, int64_t w, ch4_err *err)
+{
+    ch4_matting *m = NULL;
+    *out = 0;
+    ch4_status st = ch4_calloc(&m, 1, sizeof *m, "background remover", err);
+    if (st)
+        return st;
+    m->measure = true;
+    for (int i = 0; i < STAGES; i++)
+        m->unet[i].spec = &stages[i];
+    ch4_tensor x = take(m, h, w, 3), y = take(m, h, w, 1);
+    st = walk(m, &y, &x, err);
+    *out = m->most;
+    ch4_matting_close(&m);
     return st;
 }

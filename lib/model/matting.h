@@ -22,6 +22,12 @@ ch4_status ch4_matting_create(ch4_matting **out, ch4_nn *nn, const ch4_safetenso
 ch4_status ch4_matting_open(ch4_matting **out, ch4_nn *nn, const char *dir, ch4_err *err);
 void       ch4_matting_close(ch4_matting **m);
 
+/* What a file holds of the network, without loading it; every problem goes to the report. */
+ch4_status ch4_matting_survey(const ch4_safetensors *file, ch4_weights_report *report, ch4_err *err);
+
+/* Bytes that forward takes for a picture of [h,w], besides the weights (4 bytes per loaded parameter). */
+ch4_status ch4_matting_workspace(size_t *out, int64_t h, int64_t w, ch4_err *err);
+
 /* map [h,w] in (0,1), larger in the foreground: the first of the network's six side outputs, the only one that is used. image [h,w,3] is in
  * [-0.5,0.5]. h, w >= 1. */
 ch4_status ch4_matting_forward(ch4_matting *m, float *map, const float *image, int64_t h, int64_t w, ch4_err *err);

@@ -14,6 +14,7 @@ struct ch4_clip {
     int64_t width, height, index; /* index: frames given so far */
     uint8_t *rgba, *mask;         /* [height,width,4] */
     uint8_t *cut, *cut_alpha;     /* [crop,crop,3], [crop,crop]: second pass, where the crop is shrunk */
+    ch4_mask_file *removed;       /* first pass: what the background remover found; becomes the plan's */
 };
 
 static void note(const ch4_clip_hooks *hooks, const char *text)
@@ -76,6 +77,7 @@ void ch4_clip_close(ch4_clip **pc)
     ch4_frames_close(&c->frames);
     ch4_frames_close(&c->masks);
     ch4_matte_fini(&c->matte);
+    ch4_mask_file_destroy(&c->removed);
     free(c->rgba);
     free(c->mask);
     free(c->cut);
@@ -100,6 +102,20 @@ static ch4_status step(ch4_clip *c, double *time, bool *end, ch4_err *err)
     return st;
 }
 
+/* The background remover is slow: the second pass takes what the first one found. */
+static ch4_status remove_background(ch4_clip *c, int64_t *solid, ch4_err *err)
+{
+    if (c->plan) {
+        ch4_status st = ch4_mask_file_get(c->plan->removed, c->index, c->rgba, err);
+        *solid = st == CH4_OK ? ch4_alpha_count(c->rgba, c->width, c->height) : 0;
+        return st;
+    }
+    ch4_status st = ch4_matte_apply(&c->matte, c->rgba, NULL, c->width, c->height, solid, err);
+    if (st == CH4_OK && !c->removed)
+        st = ch4_mask_file_create(&c->removed, c->options->scratch, c->width * c->height, err);
+    return st == CH4_OK ? ch4_mask_file_put(c->removed, c->index, c->rgba, err) : st;
+}
+
 /* The current frame with its alpha into c->rgba. */
 static ch4_status load(ch4_clip *c, int64_t *solid, ch4_err *err)
 {
@@ -107,6 +123,8 @@ static ch4_status load(ch4_clip *c, int64_t *solid, ch4_err *err)
     ch4_status st = ch4_frames_picture(c->frames, c->rgba, c->width, c->height, err);
     if (st == CH4_OK && c->index == 0)
         st = ch4_matte_begin(&c->matte, c->rgba, c->width, c->height, info->alpha, c->masks != NULL, ch4_frames_where(c->frames), err);
+    if (st == CH4_OK && c->matte.mode == CH4_MATTE_RMBG)
+        return remove_background(c, solid, err);
     if (st == CH4_OK && c->matte.mode == CH4_MATTE_MASK)
         st = ch4_frames_picture(c->masks, c->mask, c->width, c->height, err);
     if (st == CH4_OK)
@@ -135,7 +153,8 @@ static ch4_status empty_frame(ch4_clip *c, ch4_clip_plan *plan, ch4_err *err)
     plan->n_empty++;
     if (c->index != c->options->anchor)
         return CH4_OK;
-    static const char *const why[] = {"", "its alpha is transparent everywhere", "its mask is black everywhere", "nothing differs from the background"};
+    static const char *const why[] = {"", "its alpha is transparent everywhere", "its mask is black everywhere", "nothing differs from the background",
+                                     "the background remover leaves nothing"};
     return ch4_err_set(err, CH4_EFORMAT, "%s: no foreground found: %s: the anchor frame must show the object: choose another with decode.anchor, "
                        "or give a mask with --mask", ch4_frames_where(c->frames), why[c->matte.mode]);
 }
@@ -198,6 +217,8 @@ ch4_status ch4_clip_scan(ch4_clip_plan *out, const char *path, const ch4_clip_op
         out->width = c->width;
         out->height = c->height;
         out->mode = c->matte.mode;
+        out->removed = c->removed;
+        c->removed = NULL;
         out->crop = ch4_crop_of_box(out->object, options->padding, true);
         out->side = ch4_min_i64(out->crop.w, options->max_side);
         note_oddities(c, out);
@@ -211,6 +232,7 @@ ch4_status ch4_clip_scan(ch4_clip_plan *out, const char *path, const ch4_clip_op
 void ch4_clip_plan_fini(ch4_clip_plan *plan)
 {
     free(plan->time);
+    ch4_mask_file_destroy(&plan->removed);
     *plan = (ch4_clip_plan){0};
 }
 

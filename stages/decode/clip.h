@@ -6,12 +6,14 @@
 #include "base/base.h"
 #include "crop.h"
 #include "frames.h"
+#include "mask_file.h"
 #include "matte.h"
 
 typedef struct ch4_clip_options {
     ch4_frames_options frames;
     ch4_matte_options matte;
     const char *mask;   /* video or folder; NULL: none */
+    const char *scratch; /* folder for what does not fit into memory (masks of the background remover); NULL: the system's */
     double padding;     /* share of the object's longer side */
     int64_t max_side;   /* larger crops are shrunk to this */
     int64_t anchor;     /* frame that must show the object */
@@ -34,6 +36,7 @@ typedef struct ch4_clip_plan {
     int64_t side;           /* S = min(crop.w, max_side) */
     ch4_matte_mode mode;    /* where alpha came from */
     int64_t n_empty;        /* frames that do not show the object: they stay, white */
+    ch4_mask_file *removed; /* masks of the background remover, which runs once per frame; NULL: another mode */
 } ch4_clip_plan;
 
 /* First pass. CH4_EFORMAT (with file, frame and what to do): nothing decodes, no foreground can be told, or the anchor frame shows no

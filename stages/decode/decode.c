@@ -7,6 +7,7 @@
 #include "clip.h"
 #include "config/config.h"
 #include "model/windows.h"
+#include "remover.h"
 #include "store/store.h"
 
 /* One clip on its way. Frames wait in a ring of one window: a window's frames are neighbours in time, so when the last of
@@ -56,6 +57,7 @@ static ch4_matte_mode mode_of(ch4_foreground f)
     case CH4_FOREGROUND_ALPHA: return CH4_MATTE_ALPHA;
     case CH4_FOREGROUND_MASK: return CH4_MATTE_MASK;
     case CH4_FOREGROUND_KEY: return CH4_MATTE_KEY;
+    case CH4_FOREGROUND_RMBG: return CH4_MATTE_RMBG;
     default: return CH4_MATTE_AUTO;
     }
 }
@@ -73,13 +75,18 @@ ch4_clip_options ch4_decode_resolve(const ch4_config *config)
     };
 }
 
-static void set_up(cut *c, ch4_stage *stage, const ch4_stage_clip *clip)
+static void set_up(cut *c, ch4_stage *stage, ch4_remover *remover, const ch4_stage_clip *clip)
 {
     const ch4_config *config = stage->config;
     *c = (cut){.stage = stage, .clip = clip};
     const char *slash = strrchr(clip->input, '/');
     snprintf(c->name, sizeof c->name, "%s", slash && slash[1] ? slash + 1 : clip->input);
     c->options = ch4_decode_resolve(config);
+    c->options.scratch = clip->dir;
+    if (remover) {
+        c->options.matte.remove = ch4_remover_apply;
+        c->options.matte.remove_ctx = remover;
+    }
     c->hooks = (ch4_clip_hooks){.ctx = c, .progress = on_progress, .note = on_note, .canceled = on_canceled};
 }
 
@@ -294,12 +301,38 @@ static ch4_status read_frames(cut *c, ch4_err *err)
     return st;
 }
 
+/* --- the stage --------------------------------------------------------------------------------------------------------------------- */
+
+ch4_status ch4_decode_open(ch4_stage *stage, void **state, ch4_err *err)
+{
+    const ch4_config *config = stage->config;
+    ch4_remover *remover = NULL;
+    bool always = config->decode.foreground == CH4_FOREGROUND_RMBG;
+    if (!always && config->decode.foreground != CH4_FOREGROUND_AUTO)
+        return CH4_OK;
+    ch4_status st = ch4_remover_create(&remover, config->run.model, config->run.device == CH4_CONFIG_REF ? "ref" : "cpu", ch4_pool_threads(stage->pool), err);
+    if (st == CH4_OK && always && (st = ch4_remover_open(remover, err)))
+        ch4_err_wrap(err, st, "decode.foreground: rmbg");
+    if (st != CH4_OK || (!always && !ch4_remover_exists(remover)))
+        ch4_remover_destroy(&remover);
+    *state = remover;
+    return st;
+}
+
+void ch4_decode_close(ch4_stage *stage, void *state)
+{
+    ch4_remover *remover = state;
+    (void)stage;
+    ch4_remover_destroy(&remover);
+}
+
 ch4_status ch4_decode_run_clip(ch4_stage *stage, void *state, const ch4_stage_clip *clip, ch4_err *err)
 {
-    (void)state;
     cut c;
-    set_up(&c, stage, clip);
+    set_up(&c, stage, state, clip);
     ch4_status st = ch4_clip_scan(&c.plan, clip->input, &c.options, &c.hooks, err);
+    if (st == CH4_OK && c.plan.mode == CH4_MATTE_RMBG)
+        on_note(&c, "the background was removed by RMBG-1.4, whose weights are for non-commercial use");
     if (st == CH4_OK)
         st = plan_windows(&c, err);
     if (st == CH4_OK)

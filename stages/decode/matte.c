@@ -24,7 +24,7 @@ void ch4_matte_fini(ch4_matte *m)
 
 const char *ch4_matte_mode_name(ch4_matte_mode mode)
 {
-    static const char *const names[] = {"auto", "alpha", "mask", "key"};
+    static const char *const names[] = {"auto", "alpha", "mask", "key", "rmbg"};
     return names[mode];
 }
 
@@ -35,7 +35,7 @@ static ch4_status check_border(ch4_matte *m, const char *where, ch4_err *err)
         return CH4_OK;
     return ch4_err_set(err, CH4_EFORMAT,
                        "%s: no alpha and no uniform background: %.0f%% of the border is within %g of its colour (%d,%d,%d), %.0f%% are needed: "
-                       "give a mask with --mask, a video with alpha, or raise decode.key_tolerance",
+                       "give a mask with --mask, a video with alpha, or a model with a background remover, or raise decode.key_tolerance",
                        where, 100 * k->uniform, m->options.key_tolerance, k->rgb[0], k->rgb[1], k->rgb[2], 100 * m->options.key_border);
 }
 
@@ -46,12 +46,14 @@ ch4_status ch4_matte_begin(ch4_matte *m, const uint8_t *rgba, int64_t width, int
     bool valid = has_alpha && clear >= ch4_max_i64(1, (int64_t)(m->options.min_foreground * (double)total));
     m->mode = m->options.mode;
     if (m->mode == CH4_MATTE_AUTO)
-        m->mode = valid ? CH4_MATTE_ALPHA : has_mask ? CH4_MATTE_MASK : CH4_MATTE_KEY;
+        m->mode = valid ? CH4_MATTE_ALPHA : has_mask ? CH4_MATTE_MASK : m->options.remove ? CH4_MATTE_RMBG : CH4_MATTE_KEY;
     if (m->mode == CH4_MATTE_ALPHA && !valid)
         return ch4_err_set(err, CH4_EFORMAT, "%s: %s: give a mask with --mask, or let decode.foreground be auto", where,
                            has_alpha ? "its alpha is opaque everywhere" : "the pictures carry no alpha");
     if (m->mode == CH4_MATTE_MASK && !has_mask)
         return ch4_err_set(err, CH4_EFORMAT, "%s: decode.foreground is mask, but no mask was given: give one with --mask", where);
+    if (m->mode == CH4_MATTE_RMBG && !m->options.remove)
+        return ch4_err_set(err, CH4_ECONFIG, "%s: decode.foreground is rmbg, but there is no background remover", where);
     if (m->mode != CH4_MATTE_KEY)
         return CH4_OK;
     m->key = ch4_key_of_border(rgba, width, height, m->options.key_tolerance);
@@ -95,6 +97,11 @@ ch4_status ch4_matte_apply(ch4_matte *m, uint8_t *rgba, const uint8_t *mask, int
         return apply_key(m, rgba, width, height, solid, err);
     if (m->mode == CH4_MATTE_MASK)
         apply_mask(rgba, mask, width * height);
+    if (m->mode == CH4_MATTE_RMBG) {
+        ch4_status st = m->options.remove(m->options.remove_ctx, rgba, width, height, err);
+        if (st != CH4_OK)
+            return st;
+    }
     *solid = ch4_alpha_count(rgba, width, height);
     return CH4_OK;
 }

@@ -1,20 +1,23 @@
 /* ch4_matte: what in a frame is the object. Decides once, at a clip's first frame, where alpha comes from; then gives every frame its alpha.
  *
- * auto: the pictures' own alpha if it lets a background through; else a mask if there is one; else keying, if the border is of
- * one colour; else an error that says what to do. */
+ * auto: the pictures' own alpha if it lets a background through; else a mask if there is one; else the background remover if there is one;
+ * else keying, if the border is of one colour; else an error that says what to do. */
 #ifndef CH4_DECODE_MATTE_H
 #define CH4_DECODE_MATTE_H
 
 #include "base/base.h"
 #include "key.h"
 
-typedef enum ch4_matte_mode { CH4_MATTE_AUTO, CH4_MATTE_ALPHA, CH4_MATTE_MASK, CH4_MATTE_KEY } ch4_matte_mode;
+typedef enum ch4_matte_mode { CH4_MATTE_AUTO, CH4_MATTE_ALPHA, CH4_MATTE_MASK, CH4_MATTE_KEY, CH4_MATTE_RMBG } ch4_matte_mode;
 
 typedef struct ch4_matte_options {
     ch4_matte_mode mode;
     double key_tolerance;  /* colour distance */
     double key_border;     /* share of the border that must be of the background's colour */
     double min_foreground; /* share of pixels that the background must have for alpha to count as valid */
+    /* The background remover: sets the alpha of rgba u8 [height,width,4], 0 or 255, from its colours. NULL: there is none. */
+    ch4_status (*remove)(void *ctx, uint8_t *rgba, int64_t width, int64_t height, ch4_err *err);
+    void *remove_ctx;
 } ch4_matte_options;
 
 typedef struct ch4_matte {

@@ -5,6 +5,7 @@
 build=$(cd "$1" && pwd)
 cd "$ch4_tmp" || exit 1
 mkdir bin model
+echo "name: none" >model/model.yaml
 for name in chain4d chain4d-denoise chain4d-chain chain4d-animate chain4d-pose; do cp "$build/tests/e2e/test_run" bin/$name; done
 cp "$build/bin/chain4d-decode" bin/
 run() { bin/chain4d run "$@" --model model --quiet --set sink.keep=true; }

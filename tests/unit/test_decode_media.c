@@ -387,6 +387,45 @@ static void test_files_that_are_no_video(void **state)
     }
 }
 
+static int n_removed;
+
+/* Stands in for the network: what is redder than green is the object. */
+static ch4_status keep_red(void *ctx, uint8_t *rgba, int64_t width, int64_t height, ch4_err *err)
+{
+    if (ctx)
+        return ch4_err_set(err, CH4_EFORMAT, "no weights");
+    n_removed++;
+    for (int64_t i = 0; i < width * height; i++)
+        rgba[4 * i + 3] = rgba[4 * i] > rgba[4 * i + 1] + 80 ? 255 : 0;
+    return CH4_OK;
+}
+
+static void test_background_remover_runs_once_per_frame(void **state)
+{
+    NEED_FFMPEG();
+    ch4_clip_options o = defaults();
+    ch4_clip_plan p;
+    o.scratch = dir;
+    make_moving("plain.mp4", "white", "-c:v libx264 -qp 4 -pix_fmt yuv444p");
+    o.matte.remove = keep_red;
+    check_moving("plain.mp4", &o, CH4_MATTE_RMBG, 1); /* before keying */
+    assert_int_equal(n_removed, N);
+    make_moving("blue.mp4", "0x2020d0", "-c:v libx264 -qp 4 -pix_fmt yuv444p");
+    o.matte.mode = CH4_MATTE_RMBG;
+    check_moving("blue.mp4", &o, CH4_MATTE_RMBG, 1);
+    assert_int_equal(shell("test -z \"$(ls -A '%s' | grep masks)\"", dir), 0);
+    o.matte.remove_ctx = &o;
+    assert_int_equal(scan_with(&p, "blue.mp4", &o, NULL), CH4_EFORMAT);
+    o.matte.remove_ctx = NULL;
+    o.scratch = "/nonexistent/folder";
+    assert_int_equal(scan_with(&p, "blue.mp4", &o, NULL), CH4_ENOENT);
+    o.matte.remove = NULL;
+    assert_int_equal(scan_with(&p, "blue.mp4", &o, NULL), CH4_ECONFIG);
+    o.matte.mode = CH4_MATTE_KEY;
+    o.scratch = NULL;
+    check_moving("blue.mp4", &o, CH4_MATTE_KEY, 1);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -415,6 +454,7 @@ int main(void)
         cmocka_unit_test(test_large_crops_are_shrunk),
         cmocka_unit_test(test_truncated_files),
         cmocka_unit_test(test_empty_frames_and_missing_foreground),
+        cmocka_unit_test(test_background_remover_runs_once_per_frame),
         cmocka_unit_test(test_one_picture_is_a_clip),
         cmocka_unit_test(test_files_that_are_no_video),
     };
