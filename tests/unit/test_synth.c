@@ -12,7 +12,7 @@
 
 #include "base/parallel.h"
 #include "tensor/safetensors.h"
-#include "tools/synth/clip_writer.h"
+#include "tools/synth/tracks.h"
 #include "tools/synth/shard.h"
 
 static char folder[64];
@@ -251,31 +251,35 @@ static void shard_does_not_depend_on_threads(void **state)
     }
 }
 
-/* Known visibility: a square facing the camera in front of the same square, and one seen from behind. */
+/* Known visibility: a point behind a wall, the same point in front of it, and one on a face that is turned away. */
 static void tracks_know_what_is_hidden(void **state)
 {
     (void)state;
-    enum { SIDE = 32 * CH4_SYNTH_SUPERSAMPLE, F = 6 };
+    enum { SIDE = 32 * CH4_SYNTH_SUPERSAMPLE, F = 6, N = 3 };
     ch4_synth_camera cam;
     ch4_synth_camera_init(&cam, 32);
-    float view[3], depth[F * SIDE * SIDE], points[F][3][6] = {{{0}}};
-    for (int k = 0; k < 3; k++) view[k] = -(float)cam.R[6 + k]; /* towards the camera */
-    for (int i = 0; i < F * SIDE * SIDE; i++) depth[i] = i < SIDE * SIDE ? 1 / 3.0f : 0; /* a wall 0.2 before the origin in frame 0, then nothing */
-    for (int f = 0; f < F; f++)
-        for (int k = 0; k < 3; k++) {
-            points[f][1][k] = 0.2f * view[k];
-            for (int p = 0; p < 3; p++) points[f][p][3 + k] = p == 2 ? -view[k] : view[k];
-        }
-    ch4_synth_tracks t;
-    assert_int_equal(ch4_synth_tracks_init(&t, &points[0][0][0], 3, depth, F, &cam, NULL), CH4_OK);
-    assert_int_equal(t.n_query, 2);
-    assert_int_equal(t.query[0], 1); /* visible from the first frame */
-    assert_int_equal(t.query[1], 0); /* behind the wall first */
-    assert_int_equal(t.occluded[0], 0);
-    assert_int_equal(t.occluded[F], 1);
-    assert_int_equal(t.occluded[F + 1], 0);
-    assert_true(fabsf(t.uv[0] - 0.5f) < 1e-6f && fabsf(t.xyz[2] - 3.0f) < 1e-6f);
-    ch4_synth_tracks_fini(&t);
+    ch4_synth_sample wall[SIDE * SIDE];
+    float xyz[N][3] = {{0}}, normal[N][3], view[3];
+    uint8_t visible[F][N], row[N];
+    for (int k = 0; k < 3; k++) {
+        view[k] = -(float)cam.R[6 + k]; /* towards the camera */
+        xyz[1][k] = 0.2f * view[k];
+        for (int p = 0; p < N; p++) normal[p][k] = p == 2 ? -view[k] : view[k];
+    }
+    for (int f = 0; f < F; f++) {
+        for (int i = 0; i < SIDE * SIDE; i++) wall[i] = (ch4_synth_sample){.inverse_depth = f == 0 ? 1 / 3.0f : 0}; /* 0.2 before the origin in frame 0 */
+        ch4_synth_compute_visible(visible[f], &xyz[0][0], &normal[0][0], N, wall, &cam);
+        assert_memory_equal(visible[f], ((const uint8_t[N]){f > 0, 1, 0}), N);
+    }
+    for (int k = 0; k < 3; k++) xyz[0][k] = -4 * view[k], xyz[1][k] = 4 * view[k]; /* far behind the wall; behind the camera */
+    ch4_synth_compute_visible(row, &xyz[0][0], &normal[0][0], N, wall, &cam);
+    assert_memory_equal(row, ((const uint8_t[N]){1, 0, 0}), N); /* nothing is in front of the background */
+
+    int64_t query[4];
+    assert_int_equal(ch4_synth_choose_queries(query, 4, &visible[0][0], N, F), 2);
+    assert_int_equal(query[0], 1); /* visible from the first frame */
+    assert_int_equal(query[1], 0); /* behind the wall first */
+    assert_int_equal(ch4_synth_choose_queries(query, 4, &visible[0][0], N, 5), 1); /* first seen in frame 1 of 5: too near the end */
 }
 
 static void unknown_plans_are_named(void **state)

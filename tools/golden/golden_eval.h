@@ -17,7 +17,8 @@
     X(badja)                        \
     X(worldtrack)                   \
     X(tapvid3d)                     \
-    X(pose)
+    X(pose)                         \
+    X(minibench)
 
 #define X(section) ch4_golden_run ch4_golden_eval_##section;
 CH4_GOLDEN_EVAL_SECTIONS(X)

@@ -6,6 +6,7 @@
 #include "golden_eval.h"
 #include "tools/eval/drift.h"
 #include "tools/eval/reference_rng.h"
+#include "tools/synth/splitmix.h"
 
 static void check_array(ch4_golden_case *c, json_t *want, const double *got, const char *name)
 {
@@ -86,15 +87,6 @@ static ch4_status check_torch(ch4_golden_case *c, json_t *torch, ch4_err *err)
     return CH4_OK;
 }
 
-/* SplitMix64 (Steele, Lea, Flood) with the increment applied first: minibench's draws. */
-static uint64_t splitmix64(uint64_t *state)
-{
-    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
-}
-
 static void check_splitmix(ch4_golden_case *c, json_t *want)
 {
     uint64_t state = (uint64_t)json_integer_value(json_object_get(want, "seed"));
@@ -102,10 +94,10 @@ static void check_splitmix(ch4_golden_case *c, json_t *want)
     bool same = json_array_size(words) > 0;
     for (size_t i = 0; i < json_array_size(words); i++) {
         const char *text = json_string_value(json_array_get(words, i));
-        same = splitmix64(&state) == (text ? strtoull(text, NULL, 10) : 0) && same;
+        same = ch4_splitmix64(&state) == (text ? strtoull(text, NULL, 10) : 0) && same;
     }
     for (size_t i = 0; i < json_array_size(doubles); i++)
-        same = (double)(splitmix64(&state) >> 11) * 0x1p-53 == json_real_value(json_array_get(doubles, i)) && same;
+        same = ch4_splitmix64_uniform(&state) == json_real_value(json_array_get(doubles, i)) && same;
     ch4_golden_check_true(c, same, "splitmix64");
 }
 

@@ -113,7 +113,7 @@ static void scratch_fini(scratch *s)
 static ch4_status draw_mesh(scratch *s, const ch4_sheet_clip *clip, int64_t f, const ch4_synth_camera *camera, ch4_err *err)
 {
     const float *vert = clip->vert + f * clip->n_vert * 3;
-    ch4_synth_surface surface = {clip->n_vert, clip->n_face, vert, s->normal, s->colour, clip->face, true};
+    ch4_synth_surface surface = {clip->n_vert, clip->n_face, vert, s->normal, s->colour, clip->face, true, NULL};
     ch4_status st = ch4_mesh_compute_normals(s->normal, vert, clip->n_vert, clip->face, clip->n_face, err);
     if (st) return st;
     ch4_synth_rasterise(s->sample, s->screen, &surface, camera);

@@ -85,6 +85,7 @@ static bool read_camera(ch4_synth_camera *c, const json_t *root, int64_t f, int 
     c->K[5] -= y;
     for (int k = 0; k < 6; k++) c->K[k] *= zoom;
     c->size = size;
+    c->samples = CH4_SYNTH_SUPERSAMPLE;
     return true;
 }
 

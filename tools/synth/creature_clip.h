@@ -12,7 +12,11 @@ typedef struct ch4_synth_options {
     uint32_t plans;          /* bit set of ch4_synth_plan */
     ch4_synth_colour colour;
     int threads, fps;
+    bool pingpong;           /* a clip folder of more than CH4_SYNTH_PASS frames plays that many forward and backward; else its motion goes on */
+    bool progress;           /* one line on stderr for each clip folder */
 } ch4_synth_options;
+
+enum { CH4_SYNTH_PASS = 16 };
 
 /* Random streams of a seed: attempts count up from 0; the others must not move when an attempt fails. */
 enum { CH4_SYNTH_STREAM_COLOUR = 1 << 20, CH4_SYNTH_STREAM_POINTS, CH4_SYNTH_STREAM_SURFACE, CH4_SYNTH_STREAM_VIEW, CH4_SYNTH_STREAM_QUERIES };

@@ -18,6 +18,7 @@ void ch4_synth_camera_orbit(ch4_synth_camera *out, int size, double azimuth, dou
     double z[3] = {-sin(az) * cos(el), -sin(el), -cos(az) * cos(el)}; /* viewing direction */
     double x[3] = {cos(az), 0, -sin(az)};                             /* z cross (0,1,0), normalised */
     out->size = size;
+    out->samples = CH4_SYNTH_SUPERSAMPLE;
     memcpy(out->K, (const double[]){f, 0, c, 0, f, c, 0, 0, 1}, sizeof(out->K));
     for (int k = 0; k < 3; k++) {
         out->R[k] = x[k];
@@ -76,38 +77,43 @@ static void fill_triangle(ch4_synth_sample *sample, int side, const float *scree
 ch4_synth_surface ch4_synth_surface_at(const ch4_synth_mesh *mesh, int64_t f)
 {
     int64_t at = f * mesh->n_vert * 3;
-    return (ch4_synth_surface){mesh->n_vert, mesh->n_face, mesh->vert + at, mesh->normal + at, mesh->colour, mesh->face, false};
+    return (ch4_synth_surface){mesh->n_vert, mesh->n_face, mesh->vert + at, mesh->normal + at, mesh->colour, mesh->face, false, NULL};
 }
 
 void ch4_synth_rasterise(ch4_synth_sample *sample, float *screen, const ch4_synth_surface *surface, const ch4_synth_camera *camera)
 {
-    int side = camera->size * CH4_SYNTH_SUPERSAMPLE;
+    int side = camera->size * camera->samples;
     memset(sample, 0, (size_t)side * (size_t)side * sizeof(*sample));
     for (int64_t v = 0; v < surface->n_vert; v++) {
         double uv[2], z;
         ch4_synth_project(uv, &z, camera, surface->vert + 3 * v);
         /* Far outside, the products of an area would leave float's range. */
         bool drawable = z > NEAR && fabs(uv[0]) < FAR_OUTSIDE && fabs(uv[1]) < FAR_OUTSIDE;
-        screen[3 * v] = drawable ? (float)(uv[0] * CH4_SYNTH_SUPERSAMPLE) : 0;
-        screen[3 * v + 1] = drawable ? (float)(uv[1] * CH4_SYNTH_SUPERSAMPLE) : 0;
+        screen[3 * v] = drawable ? (float)(uv[0] * camera->samples) : 0;
+        screen[3 * v + 1] = drawable ? (float)(uv[1] * camera->samples) : 0;
         screen[3 * v + 2] = drawable ? (float)(1 / z) : 0;
     }
     for (int64_t i = 0; i < surface->n_face; i++) fill_triangle(sample, side, screen, surface->face + 3 * i, (int32_t)i, surface->two_sided);
 }
 
-static float light_on(const float n[3])
+static const ch4_synth_light DAYLIGHT = {.ambient = 0.55f, .diffuse = 0.45f, .direction = {0.3f, 1, 0.6f}};
+
+static void shade_vertices(float *shaded, const ch4_synth_surface *surface)
 {
-    const float len = sqrtf(0.3f * 0.3f + 1 + 0.6f * 0.6f), light[3] = {0.3f / len, 1 / len, 0.6f / len};
-    float d = n[0] * light[0] + n[1] * light[1] + n[2] * light[2];
-    return 0.55f + 0.45f * (d > 0 ? d : 0);
+    const ch4_synth_light *light = surface->light ? surface->light : &DAYLIGHT;
+    const float *l = light->direction, len = sqrtf(l[0] * l[0] + l[1] * l[1] + l[2] * l[2]);
+    for (int64_t i = 0; i < surface->n_vert * 3; i += 3) {
+        const float *n = surface->normal + i;
+        float d = n[0] * (l[0] / len) + n[1] * (l[1] / len) + n[2] * (l[2] / len);
+        float bright = light->ambient + light->diffuse * (d > 0 ? d : 0);
+        for (int k = 0; k < 3; k++) shaded[i + k] = surface->colour[i + k] * bright;
+    }
 }
 
 void ch4_synth_resolve(uint8_t *rgba, float *shaded, const ch4_synth_sample *sample, const ch4_synth_surface *surface, const ch4_synth_camera *camera)
 {
-    enum { S = CH4_SYNTH_SUPERSAMPLE };
-    int size = camera->size;
-    for (int64_t i = 0; i < surface->n_vert * 3; i += 3)
-        for (int k = 0; k < 3; k++) shaded[i + k] = surface->colour[i + k] * light_on(surface->normal + i);
+    int size = camera->size, S = camera->samples;
+    shade_vertices(shaded, surface);
     for (int64_t i = 0; i < (int64_t)size * size; i++) {
         float sum[3] = {0};
         int covered = 0;
