@@ -62,7 +62,7 @@ bin_of = $(if $(filter orchestrator,$(1)),chain4d,chain4d-$(notdir $(1)))
 PROGS := $(foreach d,$(PROG_DIRS),$(B)/bin/$(call bin_of,$(d)))
 TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(TEST_C))
 
-.PHONY: all deps test unit demo lint bench clean help test-run demo-run lint-run bench-run
+.PHONY: all deps test unit kernel-test demo lint bench clean help test-run demo-run lint-run bench-run
 all: $(PROGS)
 
 # --- installing what is missing ----------------------------------------------------------------------------------------
@@ -117,6 +117,8 @@ $(B)/tests/%: $(B)/obj/tests/%.o $(SUPPORT_A) $(PART_A) $(LIB_A)
 SH_TESTS := $(wildcard tests/*/test_*.sh)
 unit: $(filter $(B)/tests/unit/% $(B)/tests/kernel/%,$(TESTS))
 	$(Q)tests/run $(B) $^
+kernel-test: $(filter $(B)/tests/kernel/%,$(TESTS))
+	$(Q)tests/run $(B) $^
 test-run: $(PROGS) $(TESTS)
 	$(Q)tests/run $(B) $(TESTS) $(SH_TESTS)
 
@@ -148,6 +150,7 @@ help:
 	@echo "make demo       install what is missing, build, turn examples/*.mp4 into animated meshes (build/demo)"
 	@echo "make test       install what is missing, build, run all tests; ends with 'N passed, N failed'"
 	@echo "make unit       unit and kernel tests only"
+	@echo "make kernel-test  every operation of every backend against ref"
 	@echo "make bench      where the time of a 16-frame clip goes, per stage"
 	@echo "make lint       layers, headers alone, cppcheck"
 	@echo "make deps       install the Debian packages that are missing"

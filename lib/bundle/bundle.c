@@ -12,6 +12,7 @@ struct ch4_bundle {
     ch4_nn *nn;
     char dir[PATH_LEN];
     ch4_model_info info;
+    ch4_denoiser_loading loading;
     ch4_denoiser *denoiser, *transformer;
     ch4_image_encoder *image_encoder;
     ch4_image_processor processor;
@@ -66,6 +67,11 @@ void ch4_bundle_close(ch4_bundle **bundle)
     *bundle = NULL;
 }
 
+void ch4_bundle_set_loading(ch4_bundle *bundle, const ch4_denoiser_loading *loading)
+{
+    bundle->loading = *loading;
+}
+
 const ch4_model_info *ch4_bundle_get_info(const ch4_bundle *bundle)
 {
     return &bundle->info;
@@ -86,7 +92,7 @@ static ch4_status get_denoiser(ch4_bundle *b, ch4_denoiser **slot, ch4_denoiser 
     char dir[PATH_LEN];
     ch4_status st = *slot ? CH4_OK : path_of(b, dir, name, NULL, err);
     if (!st && !*slot)
-        st = ch4_denoiser_open(slot, b->nn, kind, dir, err);
+        st = ch4_denoiser_open(slot, b->nn, kind, dir, &b->loading, err);
     *out = *slot;
     return st;
 }

@@ -19,6 +19,9 @@ typedef struct ch4_bundle ch4_bundle;
 ch4_status ch4_bundle_open(ch4_bundle **out, const char *dir, ch4_nn *nn, ch4_err *err);
 void       ch4_bundle_close(ch4_bundle **bundle);
 
+/* How denoisers hold their weights, before the first is asked for; f32 and all in memory unless this is called. */
+void ch4_bundle_set_loading(ch4_bundle *bundle, const ch4_denoiser_loading *loading);
+
 const ch4_model_info *ch4_bundle_get_info(const ch4_bundle *bundle);
 const char           *ch4_bundle_get_dir(const ch4_bundle *bundle);
 ch4_nn               *ch4_bundle_get_nn(const ch4_bundle *bundle);

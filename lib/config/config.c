@@ -39,6 +39,9 @@ static const ch4_opt options[] = {
     O(denoise.guidance, "-1", -1, 100, NULL, "scale of the classifier-free guidance, 0 = one branch only, -1 = as the model says"),
     O(denoise.noise, "model", 0, 0, CH4_NOISE_CHOICES,
       "starting noise of the frames: independent, the same for all, or one set assigned to the anchor's tokens"),
+    O(denoise.weights, "stored", 0, 0, CH4_WEIGHTS_CHOICES,
+      "matrices of the denoisers in memory: as the files have them, widened to 32 bits, or 32-bit ones rounded to 16"),
+    O(denoise.offload, "none", 0, 0, CH4_OFFLOAD_CHOICES, "denoisers larger than the memory: layers = one layer at a time is read from the file, slower, same results"),
 
     O(attention.store, "topk", 0, 0, CH4_ATTENTION_STORE_CHOICES, "keep the strongest entries of each row, or all"),
     O(attention.k, "64", 1, 4096, NULL, "entries kept of each row"),

@@ -21,6 +21,12 @@ typedef enum ch4_mesh_normalize { CH4_MESH_NORMALIZE_AUTO, CH4_MESH_NORMALIZE_NE
 typedef enum ch4_noise { CH4_NOISE_MODEL, CH4_NOISE_INDEPENDENT, CH4_NOISE_SHARED, CH4_NOISE_MATCHED } ch4_noise;
 #define CH4_NOISE_CHOICES "model|independent|shared|matched"
 
+#define CH4_WEIGHTS_CHOICES "stored|float32|bfloat16"
+typedef enum ch4_config_weights { CH4_CONFIG_WEIGHTS_STORED, CH4_CONFIG_WEIGHTS_FLOAT32, CH4_CONFIG_WEIGHTS_BFLOAT16 } ch4_config_weights;
+
+#define CH4_OFFLOAD_CHOICES "none|layers"
+typedef enum ch4_offload { CH4_OFFLOAD_NONE, CH4_OFFLOAD_LAYERS } ch4_offload;
+
 typedef enum ch4_attention_store { CH4_ATTENTION_TOPK, CH4_ATTENTION_DENSE } ch4_attention_store;
 #define CH4_ATTENTION_STORE_CHOICES "topk|dense"
 
@@ -87,6 +93,8 @@ typedef struct ch4_config {
         int64_t steps, anchor_steps;
         double shift, guidance;
         ch4_noise noise;
+        ch4_config_weights weights;
+        ch4_offload offload;
     } denoise;
     struct {
         ch4_attention_store store;

@@ -1,6 +1,5 @@
 /* Parameters of blocks: names, shapes, and the row orders that make heads ordinary. */
 #include <stdio.h>
-#include <string.h>
 
 #include "model/block.h"
 
@@ -22,19 +21,13 @@ static void load_norm(ch4_weights *w, ch4_tensor *g, ch4_tensor *b, int64_t widt
     ch4_weights_get(w, b, CH4_SHAPE(width), "%s%s.bias", prefix, name);
 }
 
-/* Reads `n_parts` matrices [C,columns] below each other and hands out their rows in groups of D. Group g of the stack is part g % n_parts
- * of head g / n_parts (the projections are concatenated before they are cut into heads); the result has all heads of part 0, then of part
- * 1, and so on. */
+/* The projections are concatenated before they are cut into heads. */
 static void load_stack(ch4_weights *w, ch4_tensor *out, int64_t heads, int64_t width, int64_t columns, int n_parts, const char *const *part, const char *prefix,
                        const char *attn)
 {
-    int64_t head_dim = width / heads, group = head_dim * columns;
-    float *raw = ch4_weights_scratch(w, n_parts * width * columns), *sorted = ch4_weights_scratch(w, n_parts * width * columns);
-    for (int p = 0; p < n_parts; p++)
-        ch4_weights_read(w, raw ? raw + p * width * columns : NULL, CH4_SHAPE(width, columns), "%s%s.%s.weight", prefix, attn, part[p]);
-    for (int64_t g = 0; raw && sorted && g < n_parts * heads; g++)
-        memcpy(sorted + (g % n_parts * heads + g / n_parts) * group, raw + g * group, (size_t)group * sizeof *raw);
-    ch4_weights_put(w, out, sorted, CH4_SHAPE(n_parts * width, columns));
+    char full[PREFIX_LEN];
+    snprintf(full, sizeof full, "%s%s.", prefix, attn);
+    ch4_weights_stack(w, out, width, columns, heads, n_parts, part, full);
 }
 
 static void load_attn_tail(ch4_weights *w, ch4_attn *a, const ch4_block_spec *s, const char *prefix, const char *attn)
@@ -59,7 +52,7 @@ static void load_skip(ch4_block *b, ch4_weights *w, const ch4_block_spec *s, con
 
 void ch4_block_load(ch4_block *b, ch4_weights *w, const ch4_block_spec *s, const char *prefix)
 {
-    static const char *const qkv[] = {"to_q", "to_k", "to_v"};
+    static const char *const qkv[] = {"to_q.weight", "to_k.weight", "to_v.weight"};
     *b = (ch4_block){.width = s->width, .heads = s->heads, .inner = s->inner, .eps = 1e-5f, .has_skip = s->skip, .has_self = s->self, .has_cross = s->cross};
     if (s->skip)
         load_skip(b, w, s, prefix);

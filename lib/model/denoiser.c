@@ -12,15 +12,18 @@ struct ch4_denoiser {
     ch4_nn *nn;
     ch4_denoiser_config config;
     ch4_weights *weights;
+    ch4_safetensors *file; /* owned; NULL if it is borrowed or closed */
+    bool offload;
     ch4_tensor time_w1, time_b1, time_w2, time_b2, in_w, in_b, out_g, out_beta, out_w, out_b;
-    ch4_block *block; /* [num_layers] */
+    ch4_block *block; /* [num_layers]; offloaded: one, in the slot */
     int64_t T, N, S;  /* of the window that was begun; S = 0 without context */
     ch4_space space;
     ch4_block_work work;
     ch4_tensor x, v, sinusoid, time_inner, cos, sin, context;
     ch4_tensor stream[2]; /* [T,N+1,C], written in turn */
     ch4_tensor *saved;    /* [num_layers/2] outputs that the upper half takes up again */
-    ch4_tensor *kv;       /* [num_layers] */
+    ch4_tensor *kv;       /* [num_layers] keys and values of the context, once they are made */
+    bool *kv_made;        /* [num_layers] */
     float *host;          /* sinusoid and rotation tables before they are uploaded */
 };
 
@@ -69,6 +72,22 @@ ch4_status ch4_denoiser_config_parse(ch4_denoiser_config *out, ch4_denoiser_kind
     return st;
 }
 
+static void load_block(ch4_denoiser *den, ch4_block *block, int64_t layer)
+{
+    const ch4_denoiser_config *c = &den->config;
+    char prefix[64];
+    ch4_block_spec spec = c->kind == CH4_DENOISER_TEMPORAL ? ch4_block_names_temporal : ch4_block_names_triposg;
+    spec.width = c->width;
+    spec.heads = c->num_heads;
+    spec.context_width = c->context_width;
+    spec.inner = c->inner;
+    spec.self = spec.cross = spec.qk_norm = true;
+    spec.skip = layer > c->num_layers / 2;
+    snprintf(prefix, sizeof prefix, "blocks.%" PRId64 ".", layer);
+    ch4_block_load(block, den->weights, &spec, prefix);
+}
+
+/* Everything, or everything but the blocks, of which offloading only takes the measure. */
 static void load(ch4_denoiser *den, ch4_weights *w)
 {
     const ch4_denoiser_config *c = &den->config;
@@ -79,22 +98,34 @@ static void load(ch4_denoiser *den, ch4_weights *w)
     ch4_weights_get(w, &den->time_b2, CH4_SHAPE(C), "time_proj.linear_2.bias");
     ch4_weights_get(w, &den->in_w, CH4_SHAPE(C, c->in_channels), "proj_in.weight");
     ch4_weights_get(w, &den->in_b, CH4_SHAPE(C), "proj_in.bias");
-    ch4_block_spec spec = c->kind == CH4_DENOISER_TEMPORAL ? ch4_block_names_temporal : ch4_block_names_triposg;
-    spec.width = C;
-    spec.heads = c->num_heads;
-    spec.context_width = c->context_width;
-    spec.inner = c->inner;
-    spec.self = spec.cross = spec.qk_norm = true;
     for (int64_t i = 0; i < c->num_layers; i++) {
-        char prefix[64];
-        snprintf(prefix, sizeof prefix, "blocks.%" PRId64 ".", i);
-        spec.skip = i > c->num_layers / 2;
-        ch4_block_load(&den->block[i], w, &spec, prefix);
+        if (den->offload)
+            ch4_weights_begin_part(w, CH4_PART_MEASURE);
+        load_block(den, &den->block[den->offload ? 0 : i], i);
+        if (den->offload)
+            ch4_weights_end_part(w, NULL); /* errors stick */
     }
     ch4_weights_get(w, &den->out_g, CH4_SHAPE(C), "norm_out.weight");
     ch4_weights_get(w, &den->out_beta, CH4_SHAPE(C), "norm_out.bias");
     ch4_weights_get(w, &den->out_w, CH4_SHAPE(c->in_channels, C), "proj_out.weight");
     ch4_weights_get(w, &den->out_b, CH4_SHAPE(c->in_channels), "proj_out.bias");
+}
+
+/* The block of a layer with its weights at hand. While an offloaded one computes, the system reads the next one's part of the file. */
+static ch4_status block_at(ch4_denoiser *den, int64_t layer, ch4_block **out, ch4_err *err)
+{
+    *out = &den->block[den->offload ? 0 : layer];
+    if (!den->offload)
+        return CH4_OK;
+    ch4_weights_begin_part(den->weights, CH4_PART_LOAD);
+    load_block(den, *out, layer);
+    ch4_status st = ch4_weights_end_part(den->weights, err);
+    if (st)
+        return ch4_err_wrap(err, st, "layer %" PRId64, layer);
+    ch4_block next;
+    ch4_weights_begin_part(den->weights, CH4_PART_PREFETCH);
+    load_block(den, &next, (layer + 1) % den->config.num_layers);
+    return ch4_weights_end_part(den->weights, err);
 }
 
 /* The network without its weights. */
@@ -114,19 +145,29 @@ static ch4_status make(ch4_denoiser **out, ch4_nn *nn, const ch4_denoiser_config
         st = ch4_calloc(&den->saved, n / 2 + 1, sizeof *den->saved, "denoiser", err);
     if (!st)
         st = ch4_calloc(&den->kv, n, sizeof *den->kv, "denoiser", err);
+    if (!st)
+        st = ch4_calloc(&den->kv_made, n, sizeof *den->kv_made, "denoiser", err);
     if (st)
         ch4_denoiser_close(&den);
     *out = den;
     return st;
 }
 
-ch4_status ch4_denoiser_create(ch4_denoiser **out, ch4_nn *nn, const ch4_denoiser_config *config, const ch4_safetensors *weights, ch4_err *err)
+static void set_loading(ch4_denoiser *den, const ch4_denoiser_loading *loading)
+{
+    den->offload = loading && loading->offload;
+    ch4_weights_set_type(den->weights, loading ? loading->type : CH4_WEIGHTS_F32);
+}
+
+ch4_status ch4_denoiser_create(ch4_denoiser **out, ch4_nn *nn, const ch4_denoiser_config *config, const ch4_safetensors *weights,
+                               const ch4_denoiser_loading *loading, ch4_err *err)
 {
     ch4_denoiser *den;
     ch4_status st = make(&den, nn, config, err);
     if (!st)
         st = ch4_weights_create(&den->weights, nn, weights, err);
     if (!st) {
+        set_loading(den, loading);
         load(den, den->weights);
         st = ch4_weights_finish(den->weights, err);
     }
@@ -136,13 +177,15 @@ ch4_status ch4_denoiser_create(ch4_denoiser **out, ch4_nn *nn, const ch4_denoise
     return st;
 }
 
-ch4_status ch4_denoiser_survey(const ch4_denoiser_config *config, const ch4_safetensors *file, ch4_weights_report *report, ch4_err *err)
+ch4_status ch4_denoiser_survey(const ch4_denoiser_config *config, const ch4_safetensors *file, const ch4_denoiser_loading *loading, ch4_weights_report *report,
+                               ch4_err *err)
 {
     ch4_denoiser *den;
     ch4_status st = make(&den, NULL, config, err);
     if (!st)
         st = ch4_weights_survey(&den->weights, file, report, err);
     if (!st) {
+        set_loading(den, loading);
         load(den, den->weights);
         st = ch4_weights_finish(den->weights, err);
     }
@@ -150,7 +193,7 @@ ch4_status ch4_denoiser_survey(const ch4_denoiser_config *config, const ch4_safe
     return st;
 }
 
-ch4_status ch4_denoiser_open(ch4_denoiser **out, ch4_nn *nn, ch4_denoiser_kind kind, const char *dir, ch4_err *err)
+ch4_status ch4_denoiser_open(ch4_denoiser **out, ch4_nn *nn, ch4_denoiser_kind kind, const char *dir, const ch4_denoiser_loading *loading, ch4_err *err)
 {
     json_t *json = NULL;
     ch4_safetensors *file = NULL;
@@ -160,8 +203,11 @@ ch4_status ch4_denoiser_open(ch4_denoiser **out, ch4_nn *nn, ch4_denoiser_kind k
     if (!st && (st = ch4_denoiser_config_parse(&config, kind, json, err)))
         ch4_err_wrap(err, st, "%s/config.json", dir);
     if (!st)
-        st = ch4_denoiser_create(out, nn, &config, file, err);
-    ch4_safetensors_close(&file);
+        st = ch4_denoiser_create(out, nn, &config, file, loading, err);
+    if (!st && loading && loading->offload)
+        (*out)->file = file;
+    else
+        ch4_safetensors_close(&file);
     json_decref(json);
     return st;
 }
@@ -173,9 +219,11 @@ void ch4_denoiser_close(ch4_denoiser **out)
         return;
     ch4_space_free(&den->space);
     ch4_weights_destroy(&den->weights);
+    ch4_safetensors_close(&den->file);
     free(den->block);
     free(den->saved);
     free(den->kv);
+    free(den->kv_made);
     free(den->host);
     free(den);
     *out = NULL;
@@ -249,8 +297,8 @@ ch4_status ch4_denoiser_begin(ch4_denoiser *den, int64_t T, int64_t N, const flo
         return st;
     ch4_tensor host = CH4_F32((void *)(uintptr_t)context, T, S, den->config.context_width);
     st = den->nn->ops->upload(den->nn, &den->context, &host, err);
-    for (int64_t i = 0; !st && i < den->config.num_layers; i++)
-        st = ch4_block_context(&den->block[i], den->nn, &den->kv[i], &den->context, NULL, err);
+    for (int64_t i = 0; i < den->config.num_layers; i++)
+        den->kv_made[i] = false;
     if (!st)
         den->S = S;
     return st;
@@ -288,6 +336,14 @@ static ch4_status embed(ch4_denoiser *den, const ch4_denoiser_in *in, const ch4_
     return st ? st : ch4_probe_call(probe, nn, &(ch4_probe_event){.point = CH4_PROBE_BLOCK_IN, .frames = T, .rows = N + 1, .x = &den->stream[0]}, err);
 }
 
+/* Keys and values of the context in a layer, the same in all passes of the window. */
+static ch4_status make_kv(ch4_denoiser *den, const ch4_block *block, int64_t layer, ch4_err *err)
+{
+    ch4_status st = den->kv_made[layer] ? CH4_OK : ch4_block_context(block, den->nn, &den->kv[layer], &den->context, NULL, err);
+    den->kv_made[layer] = !st;
+    return st;
+}
+
 ch4_status ch4_denoiser_forward(ch4_denoiser *den, float *v, const ch4_denoiser_in *in, const ch4_probe *probe, ch4_err *err)
 {
     const ch4_denoiser_config *c = &den->config;
@@ -305,7 +361,12 @@ ch4_status ch4_denoiser_forward(ch4_denoiser *den, float *v, const ch4_denoiser_
         run.layer = (int)i;
         run.joint = c->inflated[i];
         run.context_kv = in->use_context ? &den->kv[i] : NULL;
-        st = ch4_block_forward(&den->block[i], &run, out, h, i > half ? &den->saved[2 * half - i] : NULL, err);
+        ch4_block *block;
+        st = block_at(den, i, &block, err);
+        if (!st && in->use_context)
+            st = make_kv(den, block, i, err);
+        if (!st)
+            st = ch4_block_forward(block, &run, out, h, i > half ? &den->saved[2 * half - i] : NULL, err);
         h = out;
     }
     if (st)

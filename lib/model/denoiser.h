@@ -7,7 +7,8 @@
  * The network is given velocities' convention v = data - noise; times run from 0 to 1000.
  *
  * Axes: T frames, N tokens per frame, d latent channels, S context rows per frame (row 0 is the class token), Cc context width.
- * Lifetime: open once, begin once per window (reserves all memory), then any number of forward calls, which allocate nothing.
+ * Lifetime: open once, begin once per window (reserves all memory), then any number of forward calls, which allocate nothing (offloaded: but
+ * the slot, once).
  * Not thread-safe. */
 #ifndef CH4_MODEL_DENOISER_H
 #define CH4_MODEL_DENOISER_H
@@ -32,23 +33,34 @@ typedef struct ch4_denoiser ch4_denoiser;
 /* Fields of config.json; absent keys have the published values. CH4_EFORMAT names the key. */
 ch4_status ch4_denoiser_config_parse(ch4_denoiser_config *out, ch4_denoiser_kind kind, const json_t *object, ch4_err *err);
 
-/* nn is borrowed, the weights are copied to the backend. CH4_EFORMAT: a missing, extra or misshapen tensor, named with its file. */
-ch4_status ch4_denoiser_create(ch4_denoiser **out, ch4_nn *nn, const ch4_denoiser_config *config, const ch4_safetensors *weights, ch4_err *err);
+/* How weights are held. All zero: f32, all in backend memory. */
+typedef struct ch4_denoiser_loading {
+    ch4_weights_type type;
+    bool offload; /* blocks stay in the file and take turns in one slot of backend memory; the same results, at the price of copying them in every pass */
+} ch4_denoiser_loading;
+
+/* nn is borrowed, the weights are copied to the backend; offloaded, they are copied when it is their turn and the file is borrowed until close.
+ * loading may be NULL. CH4_EFORMAT: a missing, extra or misshapen tensor, named with its file. */
+ch4_status ch4_denoiser_create(ch4_denoiser **out, ch4_nn *nn, const ch4_denoiser_config *config, const ch4_safetensors *weights,
+                               const ch4_denoiser_loading *loading, ch4_err *err);
 
 /* From a folder with config.json and model.safetensors (or diffusion_pytorch_model.safetensors). */
-ch4_status ch4_denoiser_open(ch4_denoiser **out, ch4_nn *nn, ch4_denoiser_kind kind, const char *dir, ch4_err *err);
+ch4_status ch4_denoiser_open(ch4_denoiser **out, ch4_nn *nn, ch4_denoiser_kind kind, const char *dir, const ch4_denoiser_loading *loading, ch4_err *err);
 void       ch4_denoiser_close(ch4_denoiser **den);
 
-/* What a file holds of the network, without loading it; every problem goes to the report. CH4_ENOMEM, CH4_EFORMAT (unreadable names). */
-ch4_status ch4_denoiser_survey(const ch4_denoiser_config *config, const ch4_safetensors *file, ch4_weights_report *report, ch4_err *err);
+/* What a file holds of the network and how much memory it takes loaded like this (NULL: f32, all of it), without loading it; every problem goes to
+ * the report. CH4_ENOMEM, CH4_EFORMAT (unreadable names). */
+ch4_status ch4_denoiser_survey(const ch4_denoiser_config *config, const ch4_safetensors *file, const ch4_denoiser_loading *loading, ch4_weights_report *report,
+                               ch4_err *err);
 
-/* Bytes that begin reserves for such a window, besides the weights (4 bytes per loaded parameter). */
+/* Bytes that begin reserves for such a window, besides the weights. */
 ch4_status ch4_denoiser_workspace(size_t *out, const ch4_denoiser_config *config, int64_t T, int64_t N, int64_t S, ch4_err *err);
 
 const ch4_denoiser_config *ch4_denoiser_get_config(const ch4_denoiser *den);
 
-/* Starts a window of T frames of N tokens: reserves memory (kept for later windows of at most this size) and projects the context
- * [T,S,Cc] to the keys and values of all layers, which do not change over the steps. context NULL: only forward passes without it. */
+/* Starts a window of T frames of N tokens: reserves memory (kept for later windows of at most this size) and takes the context [T,S,Cc], whose
+ * keys and values in a layer are made when the layer first needs them and do not change over the steps. context NULL: only forward passes
+ * without it. */
 ch4_status ch4_denoiser_begin(ch4_denoiser *den, int64_t T, int64_t N, const float *context, int64_t S, ch4_err *err);
 
 typedef struct ch4_denoiser_in {

@@ -3,7 +3,7 @@
  * What it is     : ch4_nn_ops, a const table (ref: plain loops with double sums, the oracle; cpu: BLAS and threads), and ch4_nn, one
  *                  opened backend with its threads and scratch space. Callers write nn->ops->linear(nn, ...), never #ifdef.
  * What it is not : it knows no network, no file and no layer names. It never falls back to another backend.
- * Tensors        : f32 views. B batch, R/Sq query rows, C/Sk key rows or columns, H heads, D head width, I/O inner widths. Unless an op
+ * Tensors        : f32 views; the weight matrix of `linear` may also be f16 or bf16. B batch, R/Sq query rows, C/Sk key rows or columns, H heads, D head width, I/O inner widths. Unless an op
  *                  says otherwise the innermost dimension is contiguous, the others may be strided, and inputs may broadcast (stride 0).
  * Memory         : weights and workspaces come from ops->alloc and are released by the caller with ops->release. Ops allocate nothing.
  * Results        : work is cut into tiles by shape alone, so results are the same bytes for any number of threads.
@@ -21,7 +21,7 @@ typedef enum ch4_act { CH4_ACT_NONE, CH4_ACT_GELU } ch4_act;
 
 typedef struct ch4_linear_in {
     const ch4_tensor *x;        /* [R,I] or [G,R,I] */
-    const ch4_tensor *w;        /* [O,I], rows may be strided */
+    const ch4_tensor *w;        /* [O,I] f32, f16 or bf16; rows may be strided */
     const ch4_tensor *bias;     /* [O] or NULL */
     const ch4_tensor *residual; /* shape of y, or NULL */
     ch4_act act;                /* applied after the bias; only without a residual */
@@ -62,8 +62,9 @@ typedef struct ch4_nn_ops {
     ch4_status (*alloc)(ch4_nn *nn, ch4_buf *out, size_t size, ch4_err *err);
     void       (*release)(ch4_nn *nn, ch4_buf *buf);
 
-    /* Host to backend and back. dst and src have the same element count and are contiguous; upload converts any dtype to f32,
-     * download gives f32. Both return when the data is there. */
+    /* Host to backend and back. dst and src have the same element count and are contiguous;
+     * the source of upload may lie at any address (a mapped file). upload: any dtype to f32, f16 and bf16 to
+     * themselves, f32 to bf16 (rounded to nearest even); download gives f32. Both return when the data is there. */
     ch4_status (*upload)(ch4_nn *nn, ch4_tensor *dst, const ch4_tensor *src, ch4_err *err);
     ch4_status (*download)(ch4_nn *nn, ch4_tensor *dst, const ch4_tensor *src, ch4_err *err);
 
@@ -71,7 +72,8 @@ typedef struct ch4_nn_ops {
      * Source   : every projection and feed-forward of the networks; docs/model.md "primitive operations"
      * Shapes   : x [R,I] or [G,R,I]; y the same with O; y may be residual; y overlaps x or w nowhere
      * Limits   : I >= 1; R == 0 writes nothing; act and residual exclude each other; rows of x do not overlap
-     * Numerics : act GELU is the exact one, x/2 (1 + erf(x/sqrt 2)); relative L2 error against ref 1e-6 */
+     * Numerics : act GELU is the exact one, x/2 (1 + erf(x/sqrt 2)); f16 and bf16 weights are widened to f32, which is exact, and x stays
+     *            f32, so that the result has the same bytes as with the widened matrix; relative L2 error against ref 1e-6 */
     ch4_status (*linear)(ch4_nn *nn, ch4_tensor *y, const ch4_linear_in *in, ch4_err *err);
 
     /* ch4_nn layernorm: y[r,d] = (x[r,d] - mean_r) / sqrt(var_r + eps) * g[d] + b[d], variance divided by D

@@ -7,14 +7,27 @@ static ch4_status bad(const char *op, const char *what, const ch4_tensor *t, con
     return ch4_err_set(err, code, "%s: %s %s: %s", op, what, text, why);
 }
 
-static ch4_status check_f32(const ch4_tensor *t, const char *op, const char *what, ch4_err *err)
+static ch4_status check_innermost(const ch4_tensor *t, const char *op, const char *what, ch4_err *err)
 {
-    if (t->dtype != CH4_DTYPE_F32 || t->device != CH4_DEVICE_HOST)
-        return bad(op, what, t, "only f32 in host memory is supported", CH4_EUNSUP, err);
     int64_t last = t->rank - 1;
     if (last >= 0 && t->shape[last] > 1 && t->stride[last] != 1)
         return bad(op, what, t, "innermost dimension is strided", CH4_EUNSUP, err);
     return CH4_OK;
+}
+
+static ch4_status check_f32(const ch4_tensor *t, const char *op, const char *what, ch4_err *err)
+{
+    if (t->dtype != CH4_DTYPE_F32 || t->device != CH4_DEVICE_HOST)
+        return bad(op, what, t, "only f32 in host memory is supported", CH4_EUNSUP, err);
+    return check_innermost(t, op, what, err);
+}
+
+static ch4_status check_matrix(const ch4_tensor *t, const char *op, const char *what, ch4_err *err)
+{
+    bool number = t->dtype == CH4_DTYPE_F32 || t->dtype == CH4_DTYPE_F16 || t->dtype == CH4_DTYPE_BF16;
+    if (!number || t->device != CH4_DEVICE_HOST)
+        return bad(op, what, t, "only f32, f16 and bf16 in host memory are supported", CH4_EUNSUP, err);
+    return check_innermost(t, op, what, err);
 }
 
 ch4_status ch4_nn_rows(ch4_rows *out, const ch4_tensor *t, const char *op, const char *what, ch4_err *err)
@@ -49,7 +62,7 @@ ch4_status ch4_nn_check_linear(ch4_linear_args *out, ch4_tensor *y, const ch4_li
     if (!st && in->residual)
         st = ch4_nn_rows(&out->residual, in->residual, op, "residual", err);
     if (!st)
-        st = check_f32(in->w, op, "w", err);
+        st = check_matrix(in->w, op, "w", err);
     if (!st && in->bias)
         st = ch4_nn_vector(in->bias, out->y.width, op, "bias", err);
     if (st)
@@ -61,6 +74,7 @@ ch4_status ch4_nn_check_linear(ch4_linear_args *out, ch4_tensor *y, const ch4_li
     if (in->residual && in->act != CH4_ACT_NONE)
         return ch4_err_set(err, CH4_EUNSUP, "linear: an activation and a residual together");
     out->w = in->w->data;
+    out->w_dtype = in->w->dtype;
     out->w_stride = in->w->stride[0];
     out->bias = in->bias ? in->bias->data : NULL;
     return CH4_OK;

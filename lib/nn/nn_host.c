@@ -2,6 +2,11 @@
 
 #include <string.h>
 
+static bool contiguous_pair(const ch4_tensor *dst, const ch4_tensor *src)
+{
+    return ch4_tensor_contiguous(dst) && ch4_tensor_contiguous(src) && ch4_tensor_count(dst) == ch4_tensor_count(src);
+}
+
 ch4_status ch4_nn_host_alloc(ch4_nn *nn, ch4_buf *out, size_t size, ch4_err *err)
 {
     (void)nn;
@@ -17,15 +22,23 @@ void ch4_nn_host_release(ch4_nn *nn, ch4_buf *buf)
 ch4_status ch4_nn_host_upload(ch4_nn *nn, ch4_tensor *dst, const ch4_tensor *src, ch4_err *err)
 {
     (void)nn;
-    if (dst->dtype != CH4_DTYPE_F32 || !ch4_tensor_contiguous(dst) || !ch4_tensor_contiguous(src) || ch4_tensor_count(dst) != ch4_tensor_count(src))
-        return ch4_err_set(err, CH4_EINVAL, "upload: contiguous tensors of equal count wanted, destination f32");
-    return ch4_tensor_to_f32(dst->data, src, err);
+    if (!contiguous_pair(dst, src))
+        return ch4_err_set(err, CH4_EINVAL, "upload: contiguous tensors of equal count wanted");
+    if (dst->dtype == CH4_DTYPE_F32)
+        return ch4_tensor_to_f32(dst->data, src, err);
+    if (dst->dtype == src->dtype && (src->dtype == CH4_DTYPE_F16 || src->dtype == CH4_DTYPE_BF16)) {
+        memcpy(dst->data, src->data, (size_t)ch4_tensor_count(src) * ch4_dtype_size(src->dtype));
+        return CH4_OK;
+    }
+    if (dst->dtype == CH4_DTYPE_BF16 && src->dtype == CH4_DTYPE_F32)
+        return ch4_tensor_to_bf16(dst->data, src, err);
+    return ch4_err_set(err, CH4_EUNSUP, "upload: %s to %s", ch4_dtype_name(src->dtype), ch4_dtype_name(dst->dtype));
 }
 
 ch4_status ch4_nn_host_download(ch4_nn *nn, ch4_tensor *dst, const ch4_tensor *src, ch4_err *err)
 {
     (void)nn;
-    if (src->dtype != CH4_DTYPE_F32)
+    if (src->dtype != CH4_DTYPE_F32 || dst->dtype != CH4_DTYPE_F32)
         return ch4_err_set(err, CH4_EUNSUP, "download: only f32 is supported");
     return ch4_nn_host_upload(nn, dst, src, err);
 }

@@ -27,8 +27,10 @@ ch4_status ch4_nn_vector(const ch4_tensor *t, int64_t n, const char *op, const c
 
 typedef struct ch4_linear_args {
     ch4_rows x, y, residual; /* residual.data NULL when absent */
-    const float *w, *bias;   /* bias NULL when absent */
-    int64_t w_stride;
+    const float *bias;       /* NULL when absent */
+    const void *w;           /* of w_dtype: F32, F16 or BF16 */
+    ch4_dtype w_dtype;
+    int64_t w_stride;        /* elements from row to row */
     ch4_act act;
 } ch4_linear_args;
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,8 +23,8 @@ typedef struct entry {
     char *name;
     ch4_tensor view;
     uint64_t begin, end; /* in the data section */
-    void *copy;          /* of a tensor that the file does not align; else NULL */
-    const char *path;    /* of the file that holds it */
+    void *copy;          /* of a tensor that the file does not align, once it was asked for; else NULL */
+    const ch4_safetensors *home; /* the file that holds it: a part, where `this` is an index */
 } entry;
 
 struct ch4_safetensors {
@@ -34,6 +35,7 @@ struct ch4_safetensors {
     int64_t n_entries;
     ch4_safetensors **shards; /* of an index, which has no mapping of its own */
     int64_t n_shards;
+    pthread_mutex_t *lock; /* of the copies */
 };
 
 static int by_name(const void *a, const void *b)
@@ -129,24 +131,13 @@ static ch4_status parse_header(ch4_safetensors *f, const char *text, size_t size
     return st;
 }
 
-/* Points every view at its bytes. The container promises no alignment, so a tensor at an odd offset is copied once. */
-static ch4_status bind_views(ch4_safetensors *f, size_t data_at, ch4_err *err)
+/* Points every view at its bytes. */
+static void bind_views(ch4_safetensors *f, size_t data_at)
 {
     for (int64_t i = 0; i < f->n_entries; i++) {
-        entry *e = &f->entries[i];
-        unsigned char *data = f->map + data_at + e->begin;
-        if ((uintptr_t)data % ch4_dtype_size(e->view.dtype) != 0) {
-            size_t size = (size_t)(e->end - e->begin);
-            e->copy = malloc(size ? size : 1);
-            if (!e->copy)
-                return ch4_err_set(err, CH4_ENOMEM, "%s: tensor '%s': %zu bytes for an aligned copy", f->path, e->name, size);
-            memcpy(e->copy, data, size);
-            data = e->copy;
-        }
-        e->view.data = data;
-        e->path = f->path;
+        f->entries[i].view.data = f->map + data_at + f->entries[i].begin;
+        f->entries[i].home = f;
     }
-    return CH4_OK;
 }
 
 static ch4_status map_file(ch4_safetensors *f, ch4_err *err)
@@ -185,7 +176,7 @@ static ch4_status open_single(ch4_safetensors *f, ch4_err *err)
         else
             st = parse_header(f, (const char *)f->map + 8, (size_t)header, f->map_size - 8 - header, err);
         if (st == CH4_OK)
-            st = bind_views(f, 8 + (size_t)header, err);
+            bind_views(f, 8 + (size_t)header);
     }
     return st;
 }
@@ -226,8 +217,8 @@ static ch4_status check_shards(const ch4_safetensors *f, ch4_err *err)
     for (int64_t i = 0; i < f->n_shards; i++)
         for (int64_t k = 0; k < f->shards[i]->n_entries; k++) {
             const entry *have = &f->shards[i]->entries[k], *listed = bsearch(have, f->entries, (size_t)f->n_entries, sizeof *listed, by_name);
-            if (!listed || listed->path != have->path)
-                return ch4_err_set(err, CH4_EFORMAT, "%s: tensor '%s' is not listed for this file in %s", have->path, have->name, f->path);
+            if (!listed || listed->home != have->home)
+                return ch4_err_set(err, CH4_EFORMAT, "%s: tensor '%s' is not listed for this file in %s", have->home->path, have->name, f->path);
         }
     return CH4_OK;
 }
@@ -251,7 +242,7 @@ static ch4_status open_listed(ch4_safetensors *f, const json_t *map, ch4_err *er
         const entry key = {.name = (char *)(uintptr_t)name}, *e = bsearch(&key, shard->entries, (size_t)shard->n_entries, sizeof key, by_name);
         if (!e)
             return ch4_err_set(err, CH4_EFORMAT, "%s: tensor '%s' is missing, which %s lists here", shard->path, name, f->path);
-        f->entries[f->n_entries] = (entry){.name = strdup(name), .view = e->view, .path = e->path};
+        f->entries[f->n_entries] = (entry){.name = strdup(name), .view = e->view, .begin = e->begin, .end = e->end, .home = e->home};
         if (!f->entries[f->n_entries].name)
             return ch4_err_set(err, CH4_ENOMEM, "%s: tensor name", f->path);
         f->n_entries++;
@@ -282,17 +273,16 @@ ch4_status ch4_safetensors_open(ch4_safetensors **out, const char *path, ch4_err
 {
     *out = NULL;
     ch4_safetensors *f = calloc(1, sizeof *f);
-    if (!f || !(f->path = strdup(path))) {
-        free(f);
+    if (!f || !(f->path = strdup(path)) || !(f->lock = calloc(1, sizeof *f->lock))) {
+        ch4_safetensors_close(&f);
         return ch4_err_set(err, CH4_ENOMEM, "%s", path);
     }
+    pthread_mutex_init(f->lock, NULL);
     ch4_status st = is_index(path) ? open_index(f, err) : open_single(f, err);
-    if (st != CH4_OK) {
+    if (st != CH4_OK)
         ch4_safetensors_close(&f);
-        return st;
-    }
     *out = f;
-    return CH4_OK;
+    return st;
 }
 
 void ch4_safetensors_close(ch4_safetensors **file)
@@ -310,6 +300,9 @@ void ch4_safetensors_close(ch4_safetensors **file)
     free(f->shards);
     if (f->map)
         munmap(f->map, f->map_size);
+    if (f->lock)
+        pthread_mutex_destroy(f->lock);
+    free(f->lock);
     free(f->path);
     free(f);
     *file = NULL;
@@ -330,7 +323,7 @@ const char *ch4_safetensors_path(const ch4_safetensors *file)
     return file->path;
 }
 
-static const entry *find(const ch4_safetensors *file, const char *name)
+static entry *find(const ch4_safetensors *file, const char *name)
 {
     if (file->n_entries == 0)
         return NULL;
@@ -346,16 +339,54 @@ bool ch4_safetensors_has(const ch4_safetensors *file, const char *name)
 const char *ch4_safetensors_path_of(const ch4_safetensors *file, const char *name)
 {
     const entry *e = find(file, name);
-    return e ? e->path : file->path;
+    return e ? e->home->path : file->path;
 }
 
-ch4_status ch4_safetensors_get(const ch4_safetensors *file, const char *name, ch4_tensor *out, ch4_err *err)
+ch4_status ch4_safetensors_peek(const ch4_safetensors *file, const char *name, ch4_tensor *out, ch4_err *err)
 {
     const entry *e = find(file, name);
     if (!e)
         return ch4_err_set(err, CH4_ENOENT, "%s: no tensor '%s'", file->path, name);
     *out = e->view;
     return CH4_OK;
+}
+
+ch4_status ch4_safetensors_get(const ch4_safetensors *file, const char *name, ch4_tensor *out, ch4_err *err)
+{
+    entry *e = find(file, name);
+    ch4_status st = ch4_safetensors_peek(file, name, out, err);
+    if (st != CH4_OK || (uintptr_t)out->data % ch4_dtype_size(out->dtype) == 0)
+        return st;
+    size_t size = (size_t)(e->end - e->begin);
+    pthread_mutex_lock(file->lock);
+    if (!e->copy && (e->copy = malloc(size ? size : 1)))
+        memcpy(e->copy, out->data, size);
+    pthread_mutex_unlock(file->lock);
+    out->data = e->copy;
+    return e->copy ? CH4_OK : ch4_err_set(err, CH4_ENOMEM, "%s: tensor '%s': %zu bytes for an aligned copy", file->path, name, size);
+}
+
+/* All pages that a tensor touches, or only those that it fills. */
+static void advise(const ch4_safetensors *file, const char *name, int advice, bool touched)
+{
+    const entry *e = find(file, name);
+    if (!e)
+        return;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)e->view.data, end = begin + (uintptr_t)(e->end - e->begin);
+    begin = (touched ? begin : begin + page - 1) / page * page;
+    end = (touched ? end + page - 1 : end) / page * page;
+    if (begin < end)
+        madvise((void *)begin, end - begin, advice); /* advice: where it cannot be taken, nothing is lost */
+}
+
+void ch4_safetensors_prefetch(const ch4_safetensors *file, const char *name)
+{
+    advise(file, name, MADV_WILLNEED, true);
+}
+
+void ch4_safetensors_release(const ch4_safetensors *file, const char *name)
+{
+    advise(file, name, MADV_DONTNEED, false);
 }
 
 static json_t *header_json(const ch4_named_tensor *tensors, int64_t count)

@@ -149,18 +149,34 @@ uint16_t ch4_f32_to_bf16(float x)
     return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
 }
 
+/* Element i of a source that need not be aligned: a mapped file promises nothing. */
+#define LOADER(name, type)                                                                                             \
+    static type name(const void *data, int64_t i)                                                                      \
+    {                                                                                                                  \
+        type x;                                                                                                        \
+        memcpy(&x, (const char *)data + (size_t)i * sizeof x, sizeof x);                                               \
+        return x;                                                                                                      \
+    }
+LOADER(load_f64, double)
+LOADER(load_f32, float)
+LOADER(load_i64, int64_t)
+LOADER(load_i32, int32_t)
+LOADER(load_i16, int16_t)
+LOADER(load_u16, uint16_t)
+LOADER(load_u8, uint8_t)
+
 /* One loop body for both result types: the conversion is the same, only the destination differs. */
 #define CONVERT(dst, src, n, T)                                                                                        \
     switch ((src)->dtype) {                                                                                            \
-    case CH4_DTYPE_F64: for (int64_t i = 0; i < n; i++) dst[i] = (T)((const double *)(src)->data)[i]; break;           \
-    case CH4_DTYPE_F32: for (int64_t i = 0; i < n; i++) dst[i] = (T)((const float *)(src)->data)[i]; break;            \
-    case CH4_DTYPE_F16: for (int64_t i = 0; i < n; i++) dst[i] = (T)ch4_f16_to_f32(((const uint16_t *)(src)->data)[i]); break; \
-    case CH4_DTYPE_BF16: for (int64_t i = 0; i < n; i++) dst[i] = (T)ch4_bf16_to_f32(((const uint16_t *)(src)->data)[i]); break; \
-    case CH4_DTYPE_I64: for (int64_t i = 0; i < n; i++) dst[i] = (T)((const int64_t *)(src)->data)[i]; break;          \
-    case CH4_DTYPE_I32: for (int64_t i = 0; i < n; i++) dst[i] = (T)((const int32_t *)(src)->data)[i]; break;          \
-    case CH4_DTYPE_I16: for (int64_t i = 0; i < n; i++) dst[i] = (T)((const int16_t *)(src)->data)[i]; break;          \
-    case CH4_DTYPE_U16: for (int64_t i = 0; i < n; i++) dst[i] = (T)((const uint16_t *)(src)->data)[i]; break;         \
-    case CH4_DTYPE_U8: for (int64_t i = 0; i < n; i++) dst[i] = (T)((const uint8_t *)(src)->data)[i]; break;           \
+    case CH4_DTYPE_F64: for (int64_t i = 0; i < n; i++) dst[i] = (T)load_f64((src)->data, i); break;                   \
+    case CH4_DTYPE_F32: for (int64_t i = 0; i < n; i++) dst[i] = (T)load_f32((src)->data, i); break;                   \
+    case CH4_DTYPE_F16: for (int64_t i = 0; i < n; i++) dst[i] = (T)ch4_f16_to_f32(load_u16((src)->data, i)); break;   \
+    case CH4_DTYPE_BF16: for (int64_t i = 0; i < n; i++) dst[i] = (T)ch4_bf16_to_f32(load_u16((src)->data, i)); break; \
+    case CH4_DTYPE_I64: for (int64_t i = 0; i < n; i++) dst[i] = (T)load_i64((src)->data, i); break;                   \
+    case CH4_DTYPE_I32: for (int64_t i = 0; i < n; i++) dst[i] = (T)load_i32((src)->data, i); break;                   \
+    case CH4_DTYPE_I16: for (int64_t i = 0; i < n; i++) dst[i] = (T)load_i16((src)->data, i); break;                   \
+    case CH4_DTYPE_U16: for (int64_t i = 0; i < n; i++) dst[i] = (T)load_u16((src)->data, i); break;                   \
+    case CH4_DTYPE_U8: for (int64_t i = 0; i < n; i++) dst[i] = (T)load_u8((src)->data, i); break;                     \
     default: return ch4_err_set(err, CH4_EINVAL, "dtype %d is unknown", (int)(src)->dtype);                            \
     }
 
@@ -179,6 +195,17 @@ ch4_status ch4_tensor_to_f32(float *dst, const ch4_tensor *src, ch4_err *err)
     int64_t n = ch4_tensor_count(src);
     CONVERT(dst, src, n, float)
     return CH4_OK;
+}
+
+ch4_status ch4_tensor_to_bf16(uint16_t *dst, const ch4_tensor *src, ch4_err *err)
+{
+    ch4_status st = check_source(src, err);
+    if (st == CH4_OK && src->dtype != CH4_DTYPE_F32)
+        st = ch4_err_set(err, CH4_EUNSUP, "%s to BF16", ch4_dtype_name(src->dtype));
+    int64_t n = ch4_tensor_count(src);
+    for (int64_t i = 0; st == CH4_OK && i < n; i++)
+        dst[i] = ch4_f32_to_bf16(load_f32(src->data, i));
+    return st;
 }
 
 ch4_status ch4_tensor_to_f64(double *dst, const ch4_tensor *src, ch4_err *err)

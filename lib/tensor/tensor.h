@@ -64,10 +64,11 @@ ch4_tensor ch4_tensor_slice(const ch4_tensor *t, int dim, int64_t begin, int64_t
 /* Writes "[3,4] F32" into out, for messages. */
 void ch4_tensor_describe(const ch4_tensor *t, char *out, size_t size);
 
-/* Copies count elements of src (any dtype, contiguous) into dst as float / double. Exact for all types but F64 -> float
- * and I64. */
+/* Copies count elements of src (any dtype, contiguous, at any address) into dst as float / double. Exact for all types but F64 -> float
+ * and I64. To bf16: rounds F32 to nearest even; CH4_EUNSUP for other types. */
 ch4_status ch4_tensor_to_f32(float *dst, const ch4_tensor *src, ch4_err *err);
 ch4_status ch4_tensor_to_f64(double *dst, const ch4_tensor *src, ch4_err *err);
+ch4_status ch4_tensor_to_bf16(uint16_t *dst, const ch4_tensor *src, ch4_err *err);
 
 float    ch4_f16_to_f32(uint16_t h);
 uint16_t ch4_f32_to_f16(float x);                          /* round to nearest even, overflow to infinity */

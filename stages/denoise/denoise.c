@@ -98,6 +98,8 @@ ch4_status ch4_denoise_open(ch4_stage *stage, void **state, ch4_err *err)
         st = ch4_bundle_open(&s->bundle, config->run.model, s->nn, err);
     if (!st)
         st = ch4_denoise_plan_make(&s->plan, config, ch4_bundle_get_info(s->bundle), err);
+    if (!st)
+        ch4_bundle_set_loading(s->bundle, &s->plan.loading);
     if (!st && config->mesh.path[0])
         st = load_mesh(s, config, err);
     if (!st)

@@ -67,6 +67,15 @@ static ch4_status choose_steps(ch4_denoise_plan *p, const ch4_config *config, co
     return CH4_OK;
 }
 
+static ch4_weights_type weights_of(const ch4_config *config)
+{
+    switch (config->denoise.weights) {
+    case CH4_CONFIG_WEIGHTS_FLOAT32: return CH4_WEIGHTS_F32;
+    case CH4_CONFIG_WEIGHTS_BFLOAT16: return CH4_WEIGHTS_BF16;
+    default: return CH4_WEIGHTS_STORED;
+    }
+}
+
 static ch4_sampler_config sampler_of(int64_t steps, double shift, double guidance)
 {
     return ch4_sampler_config_make((int)steps, shift, guidance == 0 ? 1.0 : guidance);
@@ -89,6 +98,7 @@ ch4_status ch4_denoise_plan_make(ch4_denoise_plan *out, const ch4_config *config
         .points = config->mesh.points ? config->mesh.points : info->networks.vae.points,
         .preselect = info->networks.vae.preselect,
         .seed = (uint64_t)config->run.seed,
+        .loading = {.type = weights_of(config), .offload = config->denoise.offload == CH4_OFFLOAD_LAYERS},
     };
     ch4_model_direction direction = CHOOSE(ch4_model_direction, config->attention.direction, info->attention.direction);
     ch4_model_row_norm norm = CHOOSE(ch4_model_row_norm, config->attention.normalize, info->attention.normalize);

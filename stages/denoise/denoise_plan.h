@@ -20,6 +20,7 @@ typedef struct ch4_denoise_plan {
     int64_t keep;                      /* entries kept of each row */
     int64_t points, preselect;         /* of an encoded mesh */
     uint64_t seed;
+    ch4_denoiser_loading loading;
 } ch4_denoise_plan;
 
 /* config over info. CH4_ECONFIG names the option: a step that does not exist, a branch that guidance does not run, too many heads or layers. */

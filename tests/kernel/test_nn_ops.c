@@ -109,6 +109,102 @@ static void linear_matches(void **state)
         }
 }
 
+/* x as dtype: half-precision numbers of the same layout. */
+static ch4_tensor narrowed(const ch4_tensor *x, ch4_dtype dtype)
+{
+    ch4_tensor t = *x;
+    int64_t n = x->shape[0] * x->stride[0];
+    uint16_t *half = malloc((size_t)(n ? n : 1) * sizeof *half);
+    for (int64_t i = 0; i < n; i++)
+        half[i] = dtype == CH4_DTYPE_F16 ? ch4_f32_to_f16(((const float *)x->data)[i]) : ch4_f32_to_bf16(((const float *)x->data)[i]);
+    t.data = half;
+    t.dtype = dtype;
+    return t;
+}
+
+/* The same values back in f32. */
+static ch4_tensor widened(const ch4_tensor *x)
+{
+    ch4_tensor t = *x, flat = ch4_tensor_view(x->data, x->dtype, 1, (int64_t[]){x->shape[0] * x->stride[0]});
+    t.data = malloc((size_t)(flat.shape[0] + 1) * sizeof(float));
+    t.dtype = CH4_DTYPE_F32;
+    assert_int_equal(ch4_tensor_to_f32(t.data, &flat, NULL), CH4_OK);
+    return t;
+}
+
+/* f16 and bf16 matrices: against ref, and the same bytes as with the widened matrix, whatever the number of threads. Sizes on both sides of
+ * every tile: 128 rows (and 8 of these tiles, which share widened weights), 256 columns, 2048 terms. */
+static void linear_takes_half_weights(void **state)
+{
+    (void)state;
+    static const int64_t size[][4] = {/* G R I O */ {1, 1, 1, 1}, {1, 0, 5, 3}, {2, 129, 31, 257}, {1, 3, 2049, 300}, {1, 2100, 24, 9}, {1, 1300, 17, 260}, {1, 130, 4101, 5}};
+    static const ch4_dtype half[] = {CH4_DTYPE_F16, CH4_DTYPE_BF16};
+    for (size_t s = 0; s < sizeof size / sizeof *size; s++)
+        for (int mode = 0; mode < 3; mode++)
+            for (int h = 0; h < 2; h++) {
+                int64_t g = size[s][0], r = size[s][1], i = size[s][2], o = size[s][3];
+                ch4_tensor x = MAKE(3, 1.0f, g, r, i), f = MAKE(2, 0.5f, o, i), b = MAKE(0, 1.0f, o), res = MAKE(5, 1.0f, g, r, o);
+                ch4_tensor w = narrowed(&f, half[h]), wide = widened(&w), y[4];
+                ch4_linear_in in = {.x = &x, .w = &w, .bias = mode ? &b : NULL, .residual = mode == 1 ? &res : NULL, .act = mode == 2 ? CH4_ACT_GELU : CH4_ACT_NONE};
+                ch4_nn *nn[4] = {ref, cpu, cpu2, cpu};
+                for (int k = 0; k < 4; k++) {
+                    y[k] = MAKE(k, POISON, g, r, o);
+                    in.w = k == 3 ? &wide : &w;
+                    assert_int_equal(nn[k]->ops->linear(nn[k], &y[k], &in, NULL), CH4_OK);
+                }
+                assert_close(&y[1], &y[0], 1e-6, ch4_dtype_name(half[h]));
+                assert_same_bytes(&y[1], &y[2], "half weights");
+                assert_same_bytes(&y[1], &y[3], "half and widened weights");
+                for (int k = 0; k < 4; k++)
+                    free(y[k].data);
+                free(x.data), free(f.data), free(b.data), free(res.data), free(w.data), free(wide.data);
+            }
+}
+
+/* All finite numbers of both types as rows of eight, so that the vector code is what widens them, times the unit matrix. */
+static void every_half_number_is_widened_exactly(void **state)
+{
+    (void)state;
+    enum { ROWS = 8192 };
+    static uint16_t bits[ROWS * 8];
+    static float y[8 * ROWS];
+    float unit[8][8] = {{0}};
+    for (int i = 0; i < 8; i++)
+        unit[i][i] = 1;
+    for (int b = 0; b < 2; b++) {
+        ch4_dtype dtype = b ? CH4_DTYPE_BF16 : CH4_DTYPE_F16;
+        float (*widen)(uint16_t) = b ? ch4_bf16_to_f32 : ch4_f16_to_f32;
+        for (int i = 0; i < ROWS * 8; i++)
+            bits[i] = isfinite(widen((uint16_t)i)) ? (uint16_t)i : 0;
+        ch4_tensor w = CH4_VIEW(bits, dtype, ROWS, 8), x = CH4_F32(unit, 8, 8), out = CH4_F32(y, 8, ROWS);
+        assert_int_equal(cpu->ops->linear(cpu, &out, &(ch4_linear_in){.x = &x, .w = &w}, NULL), CH4_OK);
+        for (int i = 0; i < ROWS * 8; i++)
+            if (y[i % 8 * ROWS + i / 8] != widen(bits[i]))
+                fail_msg("%s %#x becomes %g, not %g", ch4_dtype_name(dtype), (unsigned)bits[i], (double)y[i % 8 * ROWS + i / 8], (double)widen(bits[i]));
+    }
+}
+
+static void uploads_convert(void **state)
+{
+    (void)state;
+    float f[3] = {1.0f, -2.5f, 1.0f + 0x1p-7f + 0x1p-9f}, back[3];
+    uint16_t h[3] = {0x3c00, 0x8001, 0x7bff}, out[3];
+    ch4_tensor from = CH4_F32(f, 3), half = CH4_VIEW(h, CH4_DTYPE_F16, 3), to16 = CH4_VIEW(out, CH4_DTYPE_F16, 3), tobf = CH4_VIEW(out, CH4_DTYPE_BF16, 3);
+    ch4_tensor wide = CH4_F32(back, 3), two = CH4_F32(back, 2);
+    assert_int_equal(cpu->ops->upload(cpu, &to16, &half, NULL), CH4_OK);
+    assert_memory_equal(out, h, sizeof h);
+    assert_int_equal(cpu->ops->upload(cpu, &tobf, &from, NULL), CH4_OK);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(out[i], ch4_f32_to_bf16(f[i]));
+    assert_int_equal(cpu->ops->upload(cpu, &wide, &half, NULL), CH4_OK);
+    for (int i = 0; i < 3; i++)
+        assert_true(back[i] == ch4_f16_to_f32(h[i]));
+    assert_int_equal(cpu->ops->upload(cpu, &to16, &from, NULL), CH4_EUNSUP);
+    assert_int_equal(cpu->ops->upload(cpu, &tobf, &half, NULL), CH4_EUNSUP);
+    assert_int_equal(cpu->ops->upload(cpu, &two, &half, NULL), CH4_EINVAL);
+    assert_int_equal(cpu->ops->download(cpu, &wide, &half, NULL), CH4_EUNSUP);
+}
+
 static void linear_adds_in_place(void **state)
 {
     (void)state;
@@ -301,6 +397,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(linear_matches),          cmocka_unit_test(linear_adds_in_place),   cmocka_unit_test(linear_refuses_bad_shapes),
+        cmocka_unit_test(linear_takes_half_weights), cmocka_unit_test(every_half_number_is_widened_exactly), cmocka_unit_test(uploads_convert),
         cmocka_unit_test(norms_match),             cmocka_unit_test(rope_matches),           cmocka_unit_test(attention_matches),
         cmocka_unit_test(convolution_matches),     cmocka_unit_test(pictures_are_resized),
         cmocka_unit_test(copy_and_add_broadcast),  cmocka_unit_test(unknown_backend_is_refused),

@@ -46,7 +46,7 @@ static ch4_status open_with(ch4_denoiser **out, ch4_denoiser_kind kind, const ch
     ch4_safetensors *file = NULL;
     assert_int_equal(tiny_denoiser_save(&config, path, skip, add, err), CH4_OK);
     assert_int_equal(ch4_safetensors_open(&file, path, err), CH4_OK);
-    ch4_status st = ch4_denoiser_create(out, nn, &config, file, err);
+    ch4_status st = ch4_denoiser_create(out, nn, &config, file, NULL, err);
     ch4_safetensors_close(&file);
     return st;
 }

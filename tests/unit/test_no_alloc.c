@@ -75,7 +75,7 @@ static void forward_allocates_nothing(void **state)
     assert_int_equal(ch4_nn_open(&nn, "ref", 1, NULL), CH4_OK); /* OpenBLAS allocates inside its own kernels for small products */
     assert_int_equal(tiny_denoiser_save(&config, path, NULL, NULL, NULL), CH4_OK);
     assert_int_equal(ch4_safetensors_open(&file, path, NULL), CH4_OK);
-    assert_int_equal(ch4_denoiser_create(&den, nn, &config, file, NULL), CH4_OK);
+    assert_int_equal(ch4_denoiser_create(&den, nn, &config, file, NULL, NULL), CH4_OK);
     assert_int_equal(ch4_capture_create(&capture, nn, &reading, T, N, S, config.num_heads, NULL), CH4_OK);
     assert_int_equal(ch4_denoiser_begin(den, T, N, context, S, NULL), CH4_OK);
     long before = atomic_load(&calls);

@@ -185,7 +185,7 @@ static ch4_status run_variant(ch4_golden_case *c, ch4_nn *nn, const forward_in *
     memset(config.inflated, 0, sizeof config.inflated);
     for (size_t i = 0; i < json_array_size(inflated); i++)
         config.inflated[json_integer_value(json_array_get(inflated, i)) % CH4_MAX_LAYERS] = true;
-    ch4_status st = ch4_denoiser_create(&den, nn, &config, c->weights, err);
+    ch4_status st = ch4_denoiser_create(&den, nn, &config, c->weights, NULL, err);
     for (int i = 0; !st && i < config.num_layers; i++)
         if (config.inflated[i])
             st = start_capture(&r, nn, &config, i, in->T, in->N, in->S, err);
@@ -334,7 +334,7 @@ ch4_status ch4_golden_denoiser_sample4(ch4_golden_case *c, ch4_err *err)
     if (!st)
         st = ch4_nn_open(&nn, c->backend, ch4_pool_threads(c->pool), err);
     if (!st)
-        st = ch4_denoiser_create(&den, nn, &config, c->weights, err);
+        st = ch4_denoiser_create(&den, nn, &config, c->weights, NULL, err);
     if (!st) {
         const ch4_sampler_in in = {.T = x.noise.shape[1], .N = x.noise.shape[2], .S = x.context.shape[2], .noise = x.noise.data, .known = x.known.data,
                                    .mask = x.bytes, .framestep = x.framestep.data, .context = x.context.data};
@@ -417,7 +417,7 @@ ch4_status ch4_golden_triposg_dit_forward(ch4_golden_case *c, ch4_err *err)
     if (!st)
         st = ch4_nn_open(&nn, c->backend, ch4_pool_threads(c->pool), err);
     if (!st)
-        st = ch4_denoiser_create(&den, nn, &config, c->weights, err);
+        st = ch4_denoiser_create(&den, nn, &config, c->weights, NULL, err);
     if (!st)
         st = dit_forward(c, den, err);
     if (!st)

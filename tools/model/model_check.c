@@ -70,10 +70,10 @@ static ch4_status survey(checker *k, int which, const json_t *config, const ch4_
     switch (which) {
     case DENOISER:
         st = ch4_denoiser_config_parse(&k->denoiser, CH4_DENOISER_TEMPORAL, config, err);
-        return st ? st : ch4_denoiser_survey(&k->denoiser, file, report, err);
+        return st ? st : ch4_denoiser_survey(&k->denoiser, file, NULL, report, err);
     case TRANSFORMER:
         st = ch4_denoiser_config_parse(&k->transformer, CH4_DENOISER_IMAGE, config, err);
-        return st ? st : ch4_denoiser_survey(&k->transformer, file, report, err);
+        return st ? st : ch4_denoiser_survey(&k->transformer, file, NULL, report, err);
     case VAE:
         st = ch4_vae_config_parse(&k->vae, config, err);
         return st ? st : survey_vae(k, file, report, err);

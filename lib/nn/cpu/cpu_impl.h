@@ -7,6 +7,7 @@
 enum {
     CH4_CPU_ROWS = 128,   /* tile of linear: rows x columns of y */
     CH4_CPU_COLS = 256,
+    CH4_CPU_DEPTH = 2048, /* of one product; longer rows are summed piece by piece, whatever the weights' type */
     CH4_CPU_QUERIES = 64, /* tile of attention: queries x keys */
     CH4_CPU_KEYS = 256,
 };
@@ -16,6 +17,7 @@ typedef struct ch4_cpu_scratch {
     float logits[CH4_CPU_QUERIES * CH4_CPU_KEYS];
     float out[CH4_CPU_QUERIES * CH4_NN_MAX_HEAD];
     float top[CH4_CPU_QUERIES], sum[CH4_CPU_QUERIES];
+    float panel[CH4_CPU_COLS * CH4_CPU_DEPTH]; /* widened f16 or bf16 weights; untouched, and so not resident, where there are none */
 } ch4_cpu_scratch;
 
 static inline ch4_cpu_scratch *ch4_cpu_scratch_of(const ch4_nn *nn, int worker)

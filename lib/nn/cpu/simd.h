@@ -5,11 +5,18 @@
 
 #include <stdint.h>
 #include <string.h>
+#ifdef __F16C__
+#include <immintrin.h>
+#endif
+
+#include "tensor/tensor.h"
 
 enum { CH4_LANES = 8 };
 
 typedef float v8f __attribute__((vector_size(32)));
 typedef int32_t v8i __attribute__((vector_size(32)));
+typedef uint32_t v8u __attribute__((vector_size(32)));
+typedef uint16_t v8h __attribute__((vector_size(16)));
 
 static inline v8f v8_load(const float *p)
 {
@@ -36,6 +43,31 @@ static inline v8f v8_select(v8i mask, v8f a, v8f b)
 static inline v8f v8_max(v8f a, v8f b)
 {
     return v8_select(a > b, a, b);
+}
+
+/* n half-precision numbers as floats, exactly. */
+static inline void ch4_widen_bf16(float *out, const uint16_t *in, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + CH4_LANES <= n; i += CH4_LANES) {
+        v8h h;
+        memcpy(&h, in + i, sizeof h);
+        v8u wide = __builtin_convertvector(h, v8u) << 16; /* bf16 is the upper half of a float */
+        memcpy(out + i, &wide, sizeof wide);
+    }
+    for (; i < n; i++)
+        out[i] = ch4_bf16_to_f32(in[i]);
+}
+
+static inline void ch4_widen_f16(float *out, const uint16_t *in, int64_t n)
+{
+    int64_t i = 0;
+#ifdef __F16C__
+    for (; i + CH4_LANES <= n; i += CH4_LANES)
+        _mm256_storeu_ps(out + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(in + i))));
+#endif
+    for (; i < n; i++)
+        out[i] = ch4_f16_to_f32(in[i]);
 }
 
 /* Fixed order, so that a sum does not depend on anything but its numbers. */

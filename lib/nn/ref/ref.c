@@ -16,6 +16,15 @@ static void ref_close(ch4_nn *nn)
     (void)nn;
 }
 
+static double weight_at(const ch4_linear_args *a, int64_t index)
+{
+    switch (a->w_dtype) {
+    case CH4_DTYPE_F16: return ch4_f16_to_f32(((const uint16_t *)a->w)[index]);
+    case CH4_DTYPE_BF16: return ch4_bf16_to_f32(((const uint16_t *)a->w)[index]);
+    default: return ((const float *)a->w)[index];
+    }
+}
+
 static ch4_status ref_linear(ch4_nn *nn, ch4_tensor *y, const ch4_linear_in *in, ch4_err *err)
 {
     (void)nn;
@@ -26,10 +35,10 @@ static ch4_status ref_linear(ch4_nn *nn, ch4_tensor *y, const ch4_linear_in *in,
     for (int64_t g = 0; g < a.y.groups; g++)
         for (int64_t r = 0; r < a.y.rows; r++)
             for (int64_t o = 0; o < a.y.width; o++) {
-                const float *x = ch4_rows_at(&a.x, g, r), *w = a.w + o * a.w_stride;
+                const float *x = ch4_rows_at(&a.x, g, r);
                 double sum = a.bias ? a.bias[o] : 0.0;
                 for (int64_t i = 0; i < a.x.width; i++)
-                    sum += (double)x[i] * w[i];
+                    sum += x[i] * weight_at(&a, o * a.w_stride + i);
                 if (a.act == CH4_ACT_GELU)
                     sum = 0.5 * sum * (1.0 + erf(sum / sqrt(2.0)));
                 if (a.residual.data) /* excludes act */
