@@ -153,6 +153,10 @@ ch4_status ch4_plan_read(ch4_plan *p, int argc, char **argv, ch4_problems *probl
     struct stat st;
     if (!status && *p->config.mesh.path && !stat(p->config.mesh.path, &st) && !S_ISREG(st.st_mode))
         status = ch4_err_set(err, CH4_EFORMAT, "%s: not a file: give a .glb or .obj with --mesh", p->config.mesh.path);
+    int64_t anchor;
+    if (!status) status = ch4_config_anchor_frame(&anchor, &p->config, err);
+    if (!status && anchor == CH4_ANCHOR_AUTO && *p->config.mesh.path)
+        status = ch4_err_set(err, CH4_EINVAL, "anchor.frame: auto does not go with a given mesh: say which frame the mesh belongs to");
     if (!status) status = resolve(&p->config.decode.mask, w.mask, "mask", err);
     if (status) return status;
     char model[CH4_PLACE_PATH];

@@ -1,5 +1,6 @@
 #include "config/config.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define O(member, def, min, max, choices, help) CH4_OPT(ch4_config, member, def, min, max, choices, help)
@@ -14,7 +15,6 @@ static const ch4_opt options[] = {
     O(decode.max_side, "512", 64, 4096, NULL, "side of the square frames that are kept, pixels; larger crops are reduced to it"),
     O(decode.max_frames, "0", 0, 1e6, NULL, "frames used of a clip, 0 = all"),
     O(decode.stride, "1", 1, 1000, NULL, "every n-th frame of the video is used"),
-    O(decode.anchor, "0", 0, 1e6, NULL, "frame that gives the mesh, counted in used frames"),
     O(decode.window, "16", 2, 64, NULL, "frames of a window"),
     O(decode.slide, "15", 1, 64, NULL, "new frames of each further window, at most decode.window"),
     O(decode.foreground, "auto", 0, 0, CH4_FOREGROUND_CHOICES,
@@ -25,6 +25,8 @@ static const ch4_opt options[] = {
     O(decode.padding, "0.1", 0, 1, NULL, "padding of the crop as a share of its longer side"),
     O(decode.min_foreground, "0.01", 0, 0.5, NULL, "alpha is used if at least this share of the first frame's pixels is transparent"),
     O(decode.image_fps, "24", 0.01, 1000, NULL, "frames per second given to a folder of images"),
+
+    O(anchor.frame, "first", 0, 0, NULL, "frame that gives the mesh: first, its number counted in used frames, or auto: where the object is largest and sharpest"),
 
     O(mesh.path, "", 0, 0, NULL, "GLB or OBJ of the object at the anchor frame, \"\" = made from the image"),
     O(mesh.normalize, "auto", 0, 0, CH4_MESH_NORMALIZE_CHOICES,
@@ -118,8 +120,29 @@ ch4_status ch4_config_defaults(ch4_config *out, ch4_err *err)
     return ch4_schema_defaults(&ch4_config_schema, out, err);
 }
 
+ch4_status ch4_config_anchor_frame(int64_t *frame, const ch4_config *config, ch4_err *err)
+{
+    const char *text = config->anchor.frame;
+    char *end;
+    *frame = 0;
+    if (strcmp(text, "first") == 0)
+        return CH4_OK;
+    if (strcmp(text, "auto") == 0) {
+        *frame = CH4_ANCHOR_AUTO;
+        return CH4_OK;
+    }
+    *frame = strtoll(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end || *frame > 1000000)
+        return ch4_err_set(err, CH4_ECONFIG, "anchor.frame: '%s' is neither first, auto nor the number of a frame", text);
+    return CH4_OK;
+}
+
 static void check_between_options(const ch4_config *c, ch4_problems *p)
 {
+    int64_t anchor;
+    ch4_err why;
+    if (ch4_config_anchor_frame(&anchor, c, &why))
+        ch4_problems_add(p, "%s", why.msg);
     if (c->decode.slide > c->decode.window)
         ch4_problems_add(p, "decode.slide: %lld is more than decode.window (%lld)", (long long)c->decode.slide,
                          (long long)c->decode.window);

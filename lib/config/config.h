@@ -78,11 +78,14 @@ typedef struct ch4_config {
         int64_t threads;
     } run;
     struct {
-        int64_t max_side, max_frames, stride, anchor, window, slide;
+        int64_t max_side, max_frames, stride, window, slide;
         ch4_foreground foreground;
         char *mask;
         double key_tolerance, key_border, padding, min_foreground, image_fps;
     } decode;
+    struct {
+        char *frame; /* see ch4_config_anchor_frame */
+    } anchor;
     struct {
         char *path; /* "" = no mesh given */
         ch4_mesh_normalize normalize;
@@ -163,5 +166,9 @@ ch4_status ch4_config_load(ch4_config *out, const char *path, const char *const 
                            ch4_err *err);
 ch4_status ch4_config_save(const ch4_config *config, const char *path, ch4_err *err);
 void       ch4_config_fini(ch4_config *config);
+
+/* anchor.frame as a number: the frame, or CH4_ANCHOR_AUTO. CH4_ECONFIG: neither. A loaded configuration has been checked. */
+enum { CH4_ANCHOR_AUTO = -1 };
+ch4_status ch4_config_anchor_frame(int64_t *frame, const ch4_config *config, ch4_err *err);
 
 #endif

@@ -25,26 +25,21 @@ static void push(plan *p, int64_t frame)
 }
 
 /* Ascending passes over [start,end): right edges advance by slide, the last window is moved back to end there. */
-static int64_t right_edges(const plan *p, int64_t start, int64_t end, int64_t index)
+static int64_t right_edge(const plan *p, int64_t start, int64_t end, int64_t index)
 {
-    int64_t edge = ch4_min_i64(start + p->size, end);
-    for (int64_t i = 0; i < index && edge < end; i++)
-        edge = ch4_min_i64(edge + p->slide, end);
-    return edge;
+    return ch4_min_i64(start + p->size + index * p->slide, end);
 }
 
 static int64_t right_count(const plan *p, int64_t start, int64_t end)
 {
-    int64_t n = 1;
-    while (right_edges(p, start, end, n - 1) < end)
-        n++;
-    return n;
+    int64_t rest = end - start - p->size;
+    return rest <= 0 ? 1 : 1 + (rest + p->slide - 1) / p->slide;
 }
 
 static void right_pass(plan *p, int64_t start, int64_t end)
 {
     for (int64_t i = 0, n = right_count(p, start, end); i < n; i++) {
-        int64_t edge = right_edges(p, start, end, i);
+        int64_t edge = right_edge(p, start, end, i);
         begin_window(p);
         for (int64_t f = ch4_max_i64(start, edge - p->size); f < edge; f++)
             push(p, f);
@@ -55,7 +50,7 @@ static void right_pass(plan *p, int64_t start, int64_t end)
 static void left_pass(plan *p, int64_t start, int64_t end)
 {
     for (int64_t i = right_count(p, start, end) - 1; i >= 0; i--) {
-        int64_t edge = right_edges(p, start, end, i);
+        int64_t edge = right_edge(p, start, end, i);
         begin_window(p);
         for (int64_t f = edge - 1; f >= ch4_max_i64(start, edge - p->size); f--)
             push(p, f);
@@ -112,4 +107,12 @@ void ch4_window_list_fini(ch4_window_list *list)
     free(list->offset);
     free(list->frame);
     *list = (ch4_window_list){0};
+}
+
+int64_t ch4_window_anchor_slot(const uint8_t *known, int64_t T)
+{
+    int64_t n = 0;
+    while (n < T && known[n])
+        n++;
+    return n ? n - 1 : 0;
 }

@@ -23,7 +23,11 @@ ch4_status ch4_animate_file(ch4_store_writer *writer, const char *input, const c
     ch4_animate_result r = {0};
     ch4_status st = ch4_animate_open_chain(&c, input, err);
     if (st == CH4_OK)
+        st = ch4_animate_sort_slots(&c, err);
+    if (st == CH4_OK)
         st = ch4_animate_window(&r, &c.in, options, false, pool, err);
+    if (st == CH4_OK)
+        st = ch4_animate_unsort_slots(&c, &r, err);
     if (st == CH4_OK)
         st = ch4_animate_write(writer, &r, &c.in, err);
     if (st == CH4_OK)

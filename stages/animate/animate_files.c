@@ -2,6 +2,8 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "mesh/mesh.h"
 
@@ -12,9 +14,22 @@ static ch4_status read_array(const ch4_store_reader *r, ch4_buf *buf, ch4_tensor
     return st == CH4_OK ? st : ch4_err_wrap(err, st, "%s", name);
 }
 
+static ch4_status find_order(ch4_animate_chain_file *c, const int64_t *frame, ch4_err *err)
+{
+    int64_t F = c->in.F;
+    ch4_status st = ch4_calloc(&c->order, (size_t)F, sizeof *c->order, "frames", err);
+    for (int64_t i = 0; st == CH4_OK && i < F; i++) {
+        int64_t at = 0;
+        for (int64_t j = 0; j < F; j++)
+            at += frame[j] < frame[i] || (frame[j] == frame[i] && j < i);
+        c->order[at] = i;
+    }
+    return st;
+}
+
 static ch4_status read_chain(ch4_animate_chain_file *c, const ch4_store_reader *r, ch4_err *err)
 {
-    ch4_tensor vert, face, landmark, path, score;
+    ch4_tensor vert, face, landmark, path, score, index;
     ch4_animate_input *in = &c->in;
     ch4_status st = read_array(r, &c->buf[0], &vert, "/anchor/vertices", CH4_DTYPE_F32, 2, (int64_t[]){-1, 3}, err);
     if (st == CH4_OK)
@@ -25,6 +40,8 @@ static ch4_status read_chain(ch4_animate_chain_file *c, const ch4_store_reader *
         st = read_array(r, &c->buf[3], &path, "/landmarks/path", CH4_DTYPE_F32, 3, (int64_t[]){-1, landmark.shape[0], 3}, err);
     if (st == CH4_OK)
         st = read_array(r, &c->buf[4], &score, "/landmarks/score", CH4_DTYPE_F32, 2, (int64_t[]){path.shape[0], landmark.shape[0]}, err);
+    if (st == CH4_OK)
+        st = read_array(r, &c->buf[5], &index, "/frame_index", CH4_DTYPE_I64, 1, path.shape, err);
     if (st == CH4_OK)
         st = ch4_store_get_int(r, "anchor_slot", &in->a, err);
     if (st != CH4_OK)
@@ -44,6 +61,8 @@ static ch4_status read_chain(ch4_animate_chain_file *c, const ch4_store_reader *
             st = ch4_err_set(err, CH4_EFORMAT, "landmark %" PRId64 " is vertex %" PRId32 " of %" PRId64, l, in->landmark[l], in->V);
     if (st == CH4_OK && (in->F < 1 || in->a < 0 || in->a >= in->F))
         st = ch4_err_set(err, CH4_EFORMAT, "anchor slot %" PRId64 " of %" PRId64 " frames", in->a, in->F);
+    if (st == CH4_OK)
+        st = find_order(c, index.data, err);
     return st == CH4_OK ? st : ch4_err_wrap(err, st, "%s", ch4_store_path(r));
 }
 
@@ -63,8 +82,53 @@ ch4_status ch4_animate_open_chain(ch4_animate_chain_file *c, const char *path, c
 void ch4_animate_close_chain(ch4_animate_chain_file *c)
 {
     ch4_mesh_graph_fini(&c->graph);
+    free(c->order);
     for (size_t i = 0; i < sizeof c->buf / sizeof *c->buf; i++)
         ch4_buf_free(&c->buf[i]);
+}
+
+/* --- slots and frames ------------------------------------------------------------------------------------------------------------- */
+
+/* Rows of `size` bytes into the given order: row i comes from order[i]; or back: row i goes to order[i]. */
+static ch4_status move_rows(void *rows, size_t size, const int64_t *order, int64_t F, bool back, ch4_err *err)
+{
+    char *copy = NULL, *row = rows;
+    int64_t in_place = 0;
+    while (in_place < F && order[in_place] == in_place)
+        in_place++;
+    if (in_place == F)
+        return CH4_OK;
+    ch4_status st = ch4_calloc(&copy, (size_t)F, size, "frames", err);
+    if (st != CH4_OK)
+        return st;
+    memcpy(copy, rows, (size_t)F * size);
+    for (int64_t i = 0; i < F; i++)
+        memcpy(row + (size_t)(back ? order[i] : i) * size, copy + (size_t)(back ? i : order[i]) * size, size);
+    free(copy);
+    return CH4_OK;
+}
+
+ch4_status ch4_animate_sort_slots(ch4_animate_chain_file *c, ch4_err *err)
+{
+    ch4_animate_input *in = &c->in;
+    int64_t a = 0;
+    while (c->order[a] != in->a)
+        a++;
+    in->a = a;
+    ch4_status st = move_rows(c->buf[3].data, (size_t)in->K * 3 * sizeof *in->path, c->order, in->F, false, err);
+    return st == CH4_OK ? move_rows(c->buf[4].data, (size_t)in->K * sizeof *in->score, c->order, in->F, false, err) : st;
+}
+
+ch4_status ch4_animate_unsort_slots(ch4_animate_chain_file *c, ch4_animate_result *r, ch4_err *err)
+{
+    ch4_animate_input *in = &c->in;
+    ch4_status st = move_rows(r->vertices, (size_t)in->V * 3 * sizeof *r->vertices, c->order, in->F, true, err);
+    if (st == CH4_OK)
+        st = move_rows(r->smoothed, (size_t)in->K * 3 * sizeof *r->smoothed, c->order, in->F, true, err);
+    if (st == CH4_OK)
+        st = move_rows(r->valid, (size_t)in->K, c->order, in->F, true, err);
+    in->a = c->order[in->a];
+    return st;
 }
 
 /* --- latents of the window ------------------------------------------------------------------------------------------------------ */

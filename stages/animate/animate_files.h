@@ -9,12 +9,18 @@
 typedef struct ch4_animate_chain_file {
     ch4_animate_input in;
     ch4_mesh_graph graph;
-    ch4_buf buf[5];
+    int64_t *order; /* [F] slots in the order of the video */
+    ch4_buf buf[6];
 } ch4_animate_chain_file;
 
 /* *c zeroed; close it also after an error. CH4_EFORMAT names the file and the vertex, face or landmark. */
 ch4_status ch4_animate_open_chain(ch4_animate_chain_file *c, const char *path, ch4_err *err);
 void       ch4_animate_close_chain(ch4_animate_chain_file *c);
+
+/* Paths are smoothed along the video, but a window's slots need not follow it: one that is a whole clip begins with the anchor. Sort brings what was
+ * read into the order of the video, unsort a result of it back into that of the slots. CH4_ENOMEM. */
+ch4_status ch4_animate_sort_slots(ch4_animate_chain_file *c, ch4_err *err);
+ch4_status ch4_animate_unsort_slots(ch4_animate_chain_file *c, ch4_animate_result *r, ch4_err *err);
 
 /* A denoise file's latents and which frames of the clip they are. */
 typedef struct ch4_animate_latents {

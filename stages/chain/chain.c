@@ -110,36 +110,35 @@ static void anchor_fini(anchor *a)
     a->landmark = NULL;
 }
 
-/* The nearest earlier window that holds frame number `frame`: its index and the slot there. */
-static ch4_status find_frame(int64_t *window, int64_t *slot, const ch4_stage_window *w, int64_t frame, ch4_err *err)
+/* The slot of frame number `frame` in window `index`. */
+static ch4_status find_slot(int64_t *slot, const ch4_stage_clip *clip, int64_t index, int64_t frame, ch4_err *err)
 {
-    for (int64_t i = w->index - 1; i >= 0; i--) {
-        char path[CH4_STAGE_PATH];
-        int64_t *frames = NULL, T = 0, side;
-        ch4_status status = ch4_stage_path(path, &w->clip, i, "decode", err);
-        if (status == CH4_OK)
-            status = ch4_chain_read_decoded(&side, &frames, &T, path, err);
-        if (status)
-            return status;
-        *window = i;
-        *slot = 0;
-        while (*slot < T && frames[*slot] != frame)
-            ++*slot;
-        free(frames);
-        if (*slot < T)
-            return CH4_OK;
-    }
-    return ch4_err_set(err, CH4_EFORMAT, "window %lld: its anchor frame %lld is in no earlier window", (long long)w->index, (long long)frame);
+    char path[CH4_STAGE_PATH];
+    ch4_chain_decoded d = {0};
+    ch4_status status = ch4_stage_path(path, clip, index, "decode", err);
+    if (status == CH4_OK)
+        status = ch4_chain_read_decoded(&d, path, err);
+    if (status)
+        return status;
+    *slot = 0;
+    while (*slot < d.T && d.frame[*slot] != frame)
+        ++*slot;
+    if (*slot == d.T)
+        status = ch4_err_set(err, CH4_EFORMAT, "%s: does not hold frame %lld", path, (long long)frame);
+    ch4_chain_decoded_fini(&d);
+    return status;
 }
 
 /* Before any costly work, as the frame of the stage wants it. */
-static ch4_status take_over(anchor *a, ch4_stage *stage, const ch4_stage_window *w, int64_t frame, ch4_err *err)
+static ch4_status take_over(anchor *a, ch4_stage *stage, const ch4_stage_window *w, int64_t from, int64_t frame, ch4_err *err)
 {
     char chain[CH4_STAGE_PATH], animate[CH4_STAGE_PATH];
-    int64_t from = 0, slot = 0;
-    ch4_status status = find_frame(&from, &slot, w, frame, err);
-    if (status == CH4_OK && !ch4_stage_has(stage, &w->clip, from, "animate"))
-        status = ch4_err_set(err, CH4_EAGAIN, "window %lld waits for the animated vertices of window %lld", (long long)w->index, (long long)from);
+    int64_t slot = 0;
+    if (from < 0 || from >= w->index)
+        return ch4_err_set(err, CH4_EFORMAT, "window %lld: its anchor frame %lld is in no earlier window", (long long)w->index, (long long)frame);
+    if (!ch4_stage_has(stage, &w->clip, from, "animate"))
+        return ch4_err_set(err, CH4_EAGAIN, "window %lld waits for the animated vertices of window %lld", (long long)w->index, (long long)from);
+    ch4_status status = find_slot(&slot, &w->clip, from, frame, err);
     if (status == CH4_OK)
         status = ch4_stage_path(chain, &w->clip, from, "chain", err);
     if (status == CH4_OK)
@@ -175,10 +174,10 @@ static bool progress(void *ctx, int64_t done, int64_t total)
     return !ch4_stage_canceled(ctx);
 }
 
-static ch4_status check_model(const chain_state *s, const ch4_chain_denoised *d, const ch4_stage_window *w, int64_t T, ch4_err *err)
+static ch4_status check_model(const chain_state *s, const ch4_chain_denoised *d, const ch4_stage_window *w, const ch4_chain_decoded *f, ch4_err *err)
 {
     int64_t D = ch4_vae_get_config(s->vae)->latent_channels;
-    if (d->T != w->n_frames || d->T != T)
+    if (d->T != w->n_frames || d->T != f->T)
         return ch4_err_set(err, CH4_EFORMAT, "%s: %lld frames, the window has %lld", w->input, (long long)d->T, (long long)w->n_frames);
     if (d->D != D)
         return ch4_err_set(err, CH4_EFORMAT, "%s: latents of %lld channels, the model has %lld", w->input, (long long)d->D, (long long)D);
@@ -186,14 +185,14 @@ static ch4_status check_model(const chain_state *s, const ch4_chain_denoised *d,
 }
 
 static ch4_status run_and_write(ch4_stage *stage, chain_state *s, const ch4_stage_window *w, const ch4_chain_denoised *d, const anchor *a,
-                                int64_t side, ch4_err *err)
+                                const ch4_chain_decoded *f, ch4_err *err)
 {
     ch4_chain_out out = {0};
     ch4_store_writer *writer = NULL;
     ch4_chain_options options = s->options;
     options.seed = (uint64_t)(stage->config->run.seed + w->index);
     const ch4_chain_in in = {.nn = s->nn, .vae = s->vae, .pool = stage->pool, .T = d->T, .N = d->N, .grid = d->grid,
-                             .anchor = d->attention.anchor_slot, .side = (double)side, .latents = d->latents, .patch = d->patch,
+                             .anchor = d->attention.anchor_slot, .side = (double)f->side, .frame = f->frame, .latents = d->latents, .patch = d->patch,
                              .frame_to_anchor = d->attention.frame_to_anchor, .map = map_of, .map_ctx = &d->attention, .mesh = &a->mesh,
                              .landmark = a->landmark, .K = a->K, .progress = progress, .progress_ctx = stage};
     ch4_status status = ch4_chain_run(&out, &in, &options, err);
@@ -212,22 +211,23 @@ ch4_status ch4_chain_process(ch4_stage *stage, void *state, const ch4_stage_wind
 {
     chain_state *s = state;
     ch4_chain_denoised d = {0};
+    ch4_chain_decoded f = {0};
     anchor a = {0};
     char decode[CH4_STAGE_PATH];
-    int64_t side = 0, *frames = NULL, T = 0;
     ch4_status status = ch4_stage_path(decode, &window->clip, window->index, "decode", err);
     if (status == CH4_OK)
-        status = ch4_chain_read_decoded(&side, &frames, &T, decode, err);
+        status = ch4_chain_read_decoded(&f, decode, err);
     if (status == CH4_OK)
         status = ch4_chain_read_denoised(&d, window->input, err);
     if (status == CH4_OK)
-        status = check_model(s, &d, window, T, err);
+        status = check_model(s, &d, window, &f, err);
+    int64_t slot = d.attention.anchor_slot;
     if (status == CH4_OK)
-        status = window->index == 0 ? start_clip(&a, s, &d, err) : take_over(&a, stage, window, frames[d.attention.anchor_slot], err);
+        status = window->index == 0 ? start_clip(&a, s, &d, err) : take_over(&a, stage, window, f.first[slot], f.frame[slot], err);
     if (status == CH4_OK)
-        status = run_and_write(stage, s, window, &d, &a, side, err);
+        status = run_and_write(stage, s, window, &d, &a, &f, err);
     anchor_fini(&a);
     ch4_chain_denoised_fini(&d);
-    free(frames);
+    ch4_chain_decoded_fini(&f);
     return status;
 }

@@ -88,29 +88,37 @@ void ch4_chain_denoised_fini(ch4_chain_denoised *in)
     *in = (ch4_chain_denoised){0};
 }
 
-ch4_status ch4_chain_read_decoded(int64_t *side, int64_t **frame, int64_t *T, const char *path, ch4_err *err)
+ch4_status ch4_chain_read_decoded(ch4_chain_decoded *out, const char *path, ch4_err *err)
 {
     ch4_store_reader *r = NULL;
-    ch4_buf buf = {0};
-    ch4_tensor frames, index;
-    *frame = NULL;
+    ch4_tensor frames, index, first;
+    *out = (ch4_chain_decoded){0};
     ch4_status status = ch4_store_open(&r, path, err);
     if (status == CH4_OK)
         status = ch4_store_stat(r, "/frames", &frames, err);
     if (status == CH4_OK && (frames.rank != 4 || frames.shape[1] < 1 || frames.shape[1] != frames.shape[2]))
         status = ch4_err_set(err, CH4_EFORMAT, "%s: frames are not [T,S,S,3]", path);
     if (status == CH4_OK)
-        status = ch4_store_read(r, "/frame_index", CH4_DTYPE_I64, 1, (int64_t[]){frames.shape[0]}, &buf, &index, err);
+        status = ch4_store_read(r, "/frame_index", CH4_DTYPE_I64, 1, frames.shape, &out->owned[0], &index, err);
     if (status == CH4_OK)
-        status = ch4_calloc(frame, (size_t)frames.shape[0], sizeof **frame, "frame numbers", err);
+        status = ch4_store_read(r, "/first_window", CH4_DTYPE_I64, 1, frames.shape, &out->owned[1], &first, err);
     if (status == CH4_OK) {
-        memcpy(*frame, index.data, buf.size);
-        *T = frames.shape[0];
-        *side = frames.shape[1];
+        out->T = frames.shape[0];
+        out->side = frames.shape[1];
+        out->frame = index.data;
+        out->first = first.data;
     }
-    ch4_buf_free(&buf);
     ch4_store_close(&r);
+    if (status)
+        ch4_chain_decoded_fini(out);
     return status;
+}
+
+void ch4_chain_decoded_fini(ch4_chain_decoded *in)
+{
+    ch4_buf_free(&in->owned[0]);
+    ch4_buf_free(&in->owned[1]);
+    *in = (ch4_chain_decoded){0};
 }
 
 static ch4_status read_landmarks(int32_t **landmark, int64_t *K, int64_t n_vert, const ch4_store_reader *r, ch4_err *err)
@@ -175,6 +183,7 @@ ch4_status ch4_chain_write(ch4_store_writer *writer, const ch4_chain_in *in, con
     } sets[] = {
         {"/anchor/vertices", CH4_F32(in->mesh->vert, in->mesh->n_vert, 3)},
         {"/anchor/faces", CH4_VIEW(in->mesh->face, CH4_DTYPE_I32, in->mesh->n_face, 3)},
+        {"/frame_index", CH4_VIEW((void *)in->frame, CH4_DTYPE_I64, T)},
         {"/landmarks/index", CH4_VIEW((void *)in->landmark, CH4_DTYPE_I32, K)},
         {"/landmarks/path", CH4_F32(out->path, T, K, 3)},
         {"/landmarks/score", CH4_F32(out->score, T, K)},

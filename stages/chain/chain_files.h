@@ -20,8 +20,16 @@ typedef struct ch4_chain_denoised {
 ch4_status ch4_chain_read_denoised(ch4_chain_denoised *out, const char *path, ch4_err *err);
 void       ch4_chain_denoised_fini(ch4_chain_denoised *in);
 
-/* From a wNNNN.decode.h5: side of the square frames in pixels, and the clip's frame in each slot ([*T], the caller's to free()). */
-ch4_status ch4_chain_read_decoded(int64_t *side, int64_t **frame, int64_t *T, const char *path, ch4_err *err);
+/* What the chain wants of a wNNNN.decode.h5. Free with ch4_chain_decoded_fini. */
+typedef struct ch4_chain_decoded {
+    int64_t T, side;      /* of the square frames, pixels */
+    const int64_t *frame; /* [T] the clip's frame in each slot */
+    const int64_t *first; /* [T] the first window that holds it */
+    ch4_buf owned[2];
+} ch4_chain_decoded;
+
+ch4_status ch4_chain_read_decoded(ch4_chain_decoded *out, const char *path, ch4_err *err);
+void       ch4_chain_decoded_fini(ch4_chain_decoded *in);
 
 /* The anchor that an earlier window hands over: its faces and landmarks (wNNNN.chain.h5) with the vertices of `slot` (wNNNN.animate.h5). */
 ch4_status ch4_chain_read_handover(ch4_mesh *mesh, int32_t **landmark, int64_t *K, const char *chain_path, const char *animate_path,

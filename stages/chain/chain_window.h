@@ -34,6 +34,7 @@ typedef struct ch4_chain_in {
     ch4_pool *pool;
     int64_t T, N, grid;
     int64_t anchor;   /* slot */
+    const int64_t *frame; /* [T] number of the frame in each slot: written beside the results, else unused */
     double side;      /* of the square frames, pixels */
     const float *latents;         /* [T,N,D] */
     const uint16_t *patch;        /* float16 [T,N,P]: tokens to image patches */

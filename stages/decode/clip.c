@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "focus.h"
 #include "shrink.h"
 
 struct ch4_clip {
@@ -155,12 +156,23 @@ static ch4_status empty_frame(ch4_clip *c, ch4_clip_plan *plan, ch4_err *err)
         return CH4_OK;
     static const char *const why[] = {"", "its alpha is transparent everywhere", "its mask is black everywhere", "nothing differs from the background",
                                      "the background remover leaves nothing"};
-    return ch4_err_set(err, CH4_EFORMAT, "%s: no foreground found: %s: the anchor frame must show the object: choose another with decode.anchor, "
+    return ch4_err_set(err, CH4_EFORMAT, "%s: no foreground found: %s: the anchor frame must show the object: choose another with anchor.frame, "
                        "or give a mask with --mask", ch4_frames_where(c->frames), why[c->matte.mode]);
+}
+
+/* The best frame so far; of equal ones the earliest. */
+static void choose_anchor(const ch4_clip *c, ch4_clip_plan *plan, double *best)
+{
+    double score = ch4_focus_score(c->rgba, c->width, c->height);
+    if (score > *best) {
+        *best = score;
+        plan->anchor = c->index;
+    }
 }
 
 static ch4_status scan_frames(ch4_clip *c, ch4_clip_plan *plan, ch4_err *err)
 {
+    double best = -1;
     int64_t cap = 0, expected = ch4_frames_get_info(c->frames)->expected;
     bool lossless = ch4_frames_get_info(c->frames)->lossless;
     for (;;) {
@@ -179,6 +191,8 @@ static ch4_status scan_frames(ch4_clip *c, ch4_clip_plan *plan, ch4_err *err)
         if (st == CH4_OK && solid > 0) {
             int threshold = ch4_matte_box_threshold(&c->matte, lossless);
             plan->object = ch4_box_union(plan->object, ch4_box_of_alpha(c->rgba + 3, c->width, c->height, 4, 4 * c->width, threshold));
+            if (c->options->anchor < 0)
+                choose_anchor(c, plan, &best);
         }
         c->index++;
         if (st == CH4_OK)
@@ -203,15 +217,17 @@ static void note_oddities(ch4_clip *c, const ch4_clip_plan *plan)
 
 ch4_status ch4_clip_scan(ch4_clip_plan *out, const char *path, const ch4_clip_options *options, const ch4_clip_hooks *hooks, ch4_err *err)
 {
-    *out = (ch4_clip_plan){0};
+    *out = (ch4_clip_plan){.anchor = options->anchor};
     ch4_clip *c;
     ch4_status st = open_stream(&c, path, options, hooks, err);
     if (st == CH4_OK)
         st = scan_frames(c, out, err);
     if (st == CH4_OK && out->n_frames == 0)
         st = ch4_err_set(err, CH4_EFORMAT, "%s: no frame could be decoded", path);
+    if (st == CH4_OK && out->anchor < 0)
+        st = ch4_err_set(err, CH4_EFORMAT, "%s: no foreground found in any of %lld frames: give a mask with --mask", path, (long long)out->n_frames);
     if (st == CH4_OK && options->anchor >= out->n_frames)
-        st = ch4_err_set(err, CH4_ECONFIG, "%s: decode.anchor is %lld, but the clip has only %lld frames", path, (long long)options->anchor,
+        st = ch4_err_set(err, CH4_ECONFIG, "%s: anchor.frame is %lld, but the clip has only %lld frames", path, (long long)options->anchor,
                          (long long)out->n_frames);
     if (st == CH4_OK) {
         out->width = c->width;

@@ -16,7 +16,7 @@ typedef struct ch4_clip_options {
     const char *scratch; /* folder for what does not fit into memory (masks of the background remover); NULL: the system's */
     double padding;     /* share of the object's longer side */
     int64_t max_side;   /* larger crops are shrunk to this */
-    int64_t anchor;     /* frame that must show the object */
+    int64_t anchor;     /* frame that must show the object; negative: the one that shows it largest and sharpest */
 } ch4_clip_options;
 
 /* What the caller hears while a clip is read; any of them may be NULL. */
@@ -29,6 +29,7 @@ typedef struct ch4_clip_hooks {
 
 typedef struct ch4_clip_plan {
     int64_t n_frames;
+    int64_t anchor;         /* options.anchor, or the frame that was chosen */
     int64_t width, height;  /* of the upright input frames, pixels */
     double *time;           /* [n_frames] seconds, growing */
     ch4_box object;         /* box around the object over all frames, source pixels */
@@ -40,7 +41,7 @@ typedef struct ch4_clip_plan {
 } ch4_clip_plan;
 
 /* First pass. CH4_EFORMAT (with file, frame and what to do): nothing decodes, no foreground can be told, or the anchor frame shows no
- * object. Other frames without object are allowed and noted: the chain gives them no confidence. CH4_ECONFIG: no frame `anchor`.
+ * object (with a chosen one: no frame does). Other frames without object are allowed and noted: the chain gives them no confidence. CH4_ECONFIG: no frame `anchor`.
  * Free with ch4_clip_plan_fini. */
 ch4_status ch4_clip_scan(ch4_clip_plan *out, const char *path, const ch4_clip_options *options, const ch4_clip_hooks *hooks, ch4_err *err);
 void       ch4_clip_plan_fini(ch4_clip_plan *plan);

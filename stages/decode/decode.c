@@ -21,7 +21,7 @@ typedef struct cut {
     ch4_clip_plan plan;
     ch4_window_list windows;
     int64_t *by_end;      /* [count] windows in order of their last frame */
-    int64_t *first;       /* [n_frames] first place of the frame in windows.frame */
+    int64_t *first;       /* [n_frames] first window that holds the frame */
     uint8_t *done;        /* [count] the window's file is there */
     uint8_t *wanted;      /* [n_frames] a missing window needs the frame */
     int64_t n_missing;
@@ -64,6 +64,8 @@ static ch4_matte_mode mode_of(ch4_foreground f)
 
 ch4_clip_options ch4_decode_resolve(const ch4_config *config)
 {
+    int64_t anchor;
+    ch4_config_anchor_frame(&anchor, config, NULL); /* cannot fail: checked when the file was read */
     return (ch4_clip_options){
         .frames = {.stride = config->decode.stride, .max_frames = config->decode.max_frames, .image_fps = config->decode.image_fps},
         .matte = {.mode = mode_of(config->decode.foreground), .key_tolerance = config->decode.key_tolerance,
@@ -71,7 +73,7 @@ ch4_clip_options ch4_decode_resolve(const ch4_config *config)
         .mask = config->decode.mask,
         .padding = config->decode.padding,
         .max_side = config->decode.max_side,
-        .anchor = config->decode.anchor,
+        .anchor = anchor,
     };
 }
 
@@ -160,8 +162,9 @@ static ch4_status find_missing(cut *c, ch4_err *err)
         st = ch4_calloc(&c->wanted, (size_t)c->plan.n_frames, 1, "frames", err);
     if (st == CH4_OK)
         st = ch4_calloc(&c->first, (size_t)c->plan.n_frames, sizeof *c->first, "frames", err);
-    for (int64_t i = c->windows.offset[n]; st == CH4_OK && i-- > 0;)
-        c->first[c->windows.frame[i]] = i; /* place in the list; the windows follow each other there */
+    for (int64_t w = n; st == CH4_OK && w-- > 0;)
+        for (int64_t i = 0; i < window_length(c, w); i++)
+            c->first[window_frames(c, w)[i]] = w;
     for (int64_t w = 0; st == CH4_OK && w < n; w++) {
         c->done[w] = ch4_stage_has(c->stage, c->clip, w, "decode");
         c->n_missing += !c->done[w];
@@ -180,7 +183,7 @@ static ch4_status find_missing(cut *c, ch4_err *err)
 static ch4_status plan_windows(cut *c, ch4_err *err)
 {
     const ch4_config *config = c->stage->config;
-    ch4_status st = ch4_window_list_init(&c->windows, config->decode.anchor, c->plan.n_frames, config->decode.window, config->decode.slide, err);
+    ch4_status st = ch4_window_list_init(&c->windows, c->plan.anchor, c->plan.n_frames, config->decode.window, config->decode.slide, err);
     if (st == CH4_OK)
         st = order_windows(c, err);
     return st == CH4_OK ? find_missing(c, err) : st;
@@ -206,7 +209,7 @@ static ch4_status write_attributes(const cut *c, ch4_store_writer *out, int64_t 
     return st == CH4_OK ? ch4_store_set_text(out, "foreground", ch4_matte_mode_name(p->mode), err) : st;
 }
 
-static ch4_status write_datasets(const cut *c, ch4_store_writer *out, int64_t w, uint8_t *frames, uint8_t *alpha, double *time, uint8_t *known, ch4_err *err)
+static ch4_status write_datasets(const cut *c, ch4_store_writer *out, int64_t w, uint8_t *frames, uint8_t *alpha, double *time, int64_t *first, ch4_err *err)
 {
     int64_t T = window_length(c, w), S = c->plan.side;
     int64_t *index = c->windows.frame + c->windows.offset[w];
@@ -215,7 +218,7 @@ static ch4_status write_datasets(const cut *c, ch4_store_writer *out, int64_t w,
         memcpy(frames + i * S * S * 3, slot, (size_t)(S * S * 3));
         memcpy(alpha + i * S * S, slot + S * S * 3, (size_t)(S * S));
         time[i] = c->plan.time[index[i]];
-        known[i] = c->first[index[i]] < c->windows.offset[w];
+        first[i] = c->first[index[i]];
     }
     const struct {
         const char *name;
@@ -224,7 +227,7 @@ static ch4_status write_datasets(const cut *c, ch4_store_writer *out, int64_t w,
     } sets[] = {
         {"/frames", CH4_VIEW(frames, CH4_DTYPE_U8, T, S, S, 3), CH4_STORE_PACK}, {"/alpha", CH4_VIEW(alpha, CH4_DTYPE_U8, T, S, S), CH4_STORE_PACK},
         {"/frame_index", CH4_VIEW(index, CH4_DTYPE_I64, T), CH4_STORE_PLAIN},    {"/time", CH4_VIEW(time, CH4_DTYPE_F64, T), CH4_STORE_PLAIN},
-        {"/known", CH4_VIEW(known, CH4_DTYPE_U8, T), CH4_STORE_PLAIN},
+        {"/first_window", CH4_VIEW(first, CH4_DTYPE_I64, T), CH4_STORE_PLAIN},
     };
     ch4_status st = CH4_OK;
     for (size_t i = 0; st == CH4_OK && i < sizeof sets / sizeof sets[0]; i++)
@@ -236,7 +239,8 @@ static ch4_status write_window(cut *c, int64_t w, ch4_err *err)
 {
     int64_t T = window_length(c, w), S = c->plan.side;
     char path[CH4_STAGE_PATH];
-    uint8_t *frames = NULL, *alpha = NULL, *known = NULL;
+    uint8_t *frames = NULL, *alpha = NULL;
+    int64_t *first = NULL;
     double *time = NULL;
     ch4_store_writer *out = NULL;
     ch4_status st = ch4_stage_path(path, c->clip, w, "decode", err);
@@ -247,11 +251,11 @@ static ch4_status write_window(cut *c, int64_t w, ch4_err *err)
     if (st == CH4_OK)
         st = ch4_calloc(&time, (size_t)T, sizeof *time, "window", err);
     if (st == CH4_OK)
-        st = ch4_calloc(&known, (size_t)T, 1, "window", err);
+        st = ch4_calloc(&first, (size_t)T, sizeof *first, "window", err);
     if (st == CH4_OK)
         st = ch4_store_create(&out, path, err);
     if (st == CH4_OK)
-        st = write_datasets(c, out, w, frames, alpha, time, known, err);
+        st = write_datasets(c, out, w, frames, alpha, time, first, err);
     if (st == CH4_OK)
         st = write_attributes(c, out, w, err);
     if (st == CH4_OK)
@@ -261,7 +265,7 @@ static ch4_status write_window(cut *c, int64_t w, ch4_err *err)
     free(frames);
     free(alpha);
     free(time);
-    free(known);
+    free(first);
     c->done[w] = st == CH4_OK;
     return st;
 }

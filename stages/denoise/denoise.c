@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "mesh/mesh_io.h"
+#include "model/windows.h"
 #include "stages/denoise/denoise_files.h"
 #include "stages/denoise/familiar.h"
 
@@ -26,7 +27,7 @@ typedef struct work {
     ch4_denoise_frames frames;
     float *context, *framestep, *known;
     uint8_t *mask;
-    int64_t S, grid;
+    int64_t S, grid, anchor; /* anchor: slot */
     ch4_denoise_out out;
 } work;
 
@@ -158,25 +159,28 @@ static ch4_status remember(denoise *s, ch4_stage *stage, const ch4_stage_clip *c
     return st;
 }
 
-/* Latents of the frames that earlier windows have; a frame that several of them hold has the same latent in all. */
+/* Latents of the frames that earlier windows have: each from the first window that holds it. */
 static ch4_status find_known(denoise *s, ch4_stage *stage, const ch4_stage_window *window, work *w, ch4_err *err)
 {
-    int64_t n = s->N * s->d, missing = 0;
-    for (int64_t f = 0; f < w->frames.T; f++)
-        missing += w->frames.known[f] != 0;
-    for (int64_t v = window->index - 1; v >= 0 && missing > 0; v--) {
+    int64_t n = s->N * s->d;
+    for (int64_t f = 0; f < w->frames.T; f++) {
+        int64_t v = w->frames.first[f], i = 0;
+        if (v < 0 || v > window->index)
+            return ch4_err_set(err, CH4_EFORMAT, "%s: slot %" PRId64 " is said to come from window %" PRId64, window->input, f, v);
+        if (v == window->index)
+            continue;
         ch4_status st = remember(s, stage, &window->clip, v, err);
         if (st)
             return st;
-        for (int64_t f = 0; f < w->frames.T; f++)
-            for (int64_t i = 0; w->frames.known[f] && !w->mask[f] && i < s->last.T; i++)
-                if (s->last.index[i] == w->frames.index[f]) {
-                    memcpy(w->known + f * n, s->last.latents + i * n, (size_t)n * sizeof *w->known);
-                    w->mask[f] = 1;
-                    missing--;
-                }
+        while (i < s->last.T && s->last.index[i] != w->frames.index[f])
+            i++;
+        if (i == s->last.T)
+            return ch4_err_set(err, CH4_EFORMAT, "%s: window %" PRId64 " does not hold frame %" PRId64, window->input, v, w->frames.index[f]);
+        memcpy(w->known + f * n, s->last.latents + i * n, (size_t)n * sizeof *w->known);
+        w->mask[f] = 1;
     }
-    return missing ? ch4_err_set(err, CH4_EFORMAT, "%s: frames marked as known that no earlier window holds", window->input) : CH4_OK;
+    w->anchor = ch4_window_anchor_slot(w->mask, w->frames.T);
+    return CH4_OK;
 }
 
 /* --- one window ------------------------------------------------------------------------------------------------------------------ */
@@ -236,7 +240,7 @@ static ch4_status encode_mesh(denoise *s, ch4_stage *stage, const ch4_stage_wind
     return CH4_OK;
 }
 
-/* Slot 0 of a window that no earlier one leads up to. */
+/* Slot 0 of the window that no earlier one leads up to. */
 static ch4_status make_anchor(denoise *s, ch4_stage *stage, const ch4_stage_window *window, work *w, uint64_t seed, ch4_err *err)
 {
     w->mask[0] = 1;
@@ -279,14 +283,14 @@ static ch4_status generate(denoise *s, ch4_stage *stage, const ch4_stage_window 
     if (!st && !w->mask[0])
         st = make_anchor(s, stage, window, w, seed, err);
     const ch4_denoise_in in = {.T = w->frames.T, .N = s->N, .d = s->d, .S = w->S, .context = w->context, .framestep = w->framestep, .known = w->known,
-                               .mask = w->mask, .seed = seed, .on_step = on_step, .canceled = on_canceled, .ctx = stage};
+                               .mask = w->mask, .anchor = w->anchor, .seed = seed, .on_step = on_step, .canceled = on_canceled, .ctx = stage};
     return st ? st : ch4_denoise_window(&w->out, s->bundle, &s->plan, &in, err);
 }
 
 static ch4_status save(denoise *s, ch4_stage *stage, const ch4_stage_window *window, const work *w, ch4_err *err)
 {
     ch4_store_writer *writer = NULL;
-    const ch4_denoise_result result = {.frames = &w->frames, .out = &w->out, .plan = &s->plan, .mesh = mesh_of(s), .N = s->N, .d = s->d, .grid = w->grid,
+    const ch4_denoise_result result = {.frames = &w->frames, .out = &w->out, .plan = &s->plan, .mesh = mesh_of(s), .N = s->N, .d = s->d, .grid = w->grid, .anchor = w->anchor,
                                        .pool = stage->pool};
     ch4_status st = ch4_store_create(&writer, window->output, err);
     if (!st)

@@ -11,7 +11,7 @@
 ch4_status ch4_denoise_read_frames(ch4_denoise_frames *out, const char *path, ch4_err *err)
 {
     ch4_store_reader *r = NULL;
-    ch4_tensor rgb, index, known;
+    ch4_tensor rgb, index, first;
     *out = (ch4_denoise_frames){0};
     ch4_status st = ch4_store_open(&r, path, err);
     if (!st)
@@ -21,13 +21,13 @@ ch4_status ch4_denoise_read_frames(ch4_denoise_frames *out, const char *path, ch
     if (!st)
         st = ch4_store_read(r, "/frame_index", CH4_DTYPE_I64, 1, rgb.shape, &out->owned[1], &index, err);
     if (!st)
-        st = ch4_store_read(r, "/known", CH4_DTYPE_U8, 1, rgb.shape, &out->owned[2], &known, err);
+        st = ch4_store_read(r, "/first_window", CH4_DTYPE_I64, 1, rgb.shape, &out->owned[2], &first, err);
     if (!st) {
         out->T = rgb.shape[0];
         out->side = rgb.shape[1];
         out->rgb = rgb.data;
         out->index = index.data;
-        out->known = known.data;
+        out->first = first.data;
     }
     ch4_store_close(&r);
     if (st)
@@ -113,7 +113,7 @@ static ch4_status write_attention(ch4_store_writer *writer, const ch4_denoise_re
     if (!st) {
         const ch4_attention a = {
             .n_frames = T, .n_tokens = N, .k = r->plan->dense ? 0 : k, .index = r->plan->dense ? NULL : index, .value = value, .mass = r->out->mass,
-            .frame_to_anchor = r->plan->capture.direction != CH4_ANCHOR_TO_FRAME, .anchor_slot = r->plan->capture.anchor_slot,
+            .frame_to_anchor = r->plan->capture.direction != CH4_ANCHOR_TO_FRAME, .anchor_slot = r->anchor,
         };
         st = ch4_attention_write(writer, &a, err);
     }

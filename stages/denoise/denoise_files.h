@@ -11,7 +11,7 @@ typedef struct ch4_denoise_frames {
     int64_t T, side;
     const uint8_t *rgb;   /* [T,side,side,3] */
     const int64_t *index; /* [T] number of each frame in the clip */
-    const uint8_t *known; /* [T] 1: an earlier window has it */
+    const int64_t *first; /* [T] the first window that holds the frame: this one, or an earlier one that knows its latent */
     ch4_buf owned[3];
 } ch4_denoise_frames;
 
@@ -44,7 +44,7 @@ typedef struct ch4_denoise_result {
     const ch4_denoise_out *out;
     const ch4_denoise_plan *plan;
     const ch4_denoise_mesh *mesh; /* NULL: none was given */
-    int64_t N, d, grid;
+    int64_t N, d, grid, anchor; /* anchor: slot */
     ch4_pool *pool;
 } ch4_denoise_result;
 

@@ -204,7 +204,7 @@ ch4_status ch4_denoise_steps(float *latents, ch4_bundle *bundle, const ch4_denoi
     if (!st)
         st = ch4_calloc(&noise, n, sizeof *noise, "noise", err);
     if (!st)
-        st = ch4_denoise_noise(noise, plan, in->T, in->N, in->d, in->known, in->seed, err);
+        st = ch4_denoise_noise(noise, plan, in->T, in->N, in->d, in->known + in->anchor * in->N * in->d, in->seed, err);
     if (!st) {
         const ch4_sampler_in start = {.T = in->T, .N = in->N, .S = in->S, .noise = noise, .known = in->known, .mask = in->mask, .framestep = in->framestep, .context = in->context};
         st = ch4_sampler_create(&s, den, &plan->window, &start, err);
@@ -251,6 +251,7 @@ ch4_status ch4_denoise_window(ch4_denoise_out *out, ch4_bundle *bundle, const ch
     int64_t n_known = 0;
     for (int64_t f = 0; f < in->T; f++)
         n_known += in->mask[f] != 0;
+    reading.anchor_slot = (int)in->anchor;
     if (n_known == in->T)
         reading.self_passes = reading.cross_passes = 1;
     ch4_status st = ch4_bundle_get_denoiser(bundle, &den, err);

@@ -34,7 +34,8 @@ typedef struct ch4_denoise_in {
     const float *context;   /* [T,S,Cc] */
     const float *framestep; /* [T] */
     const float *known;     /* [T,N,d], read where mask is 1 */
-    const uint8_t *mask;    /* [T]; slot 0, the anchor, is 1 */
+    const uint8_t *mask;    /* [T] */
+    int64_t anchor;         /* slot of the anchor; its mask is 1 */
     uint64_t seed;
     void (*on_step)(void *ctx, int64_t done, int64_t total); /* may be NULL */
     bool (*canceled)(void *ctx);                             /* may be NULL */

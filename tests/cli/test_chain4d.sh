@@ -37,6 +37,9 @@ mkdir folder.yaml
 check_status 2 "$c" run a.mp4 -o result --config folder.yaml; check_grep 'folder\.yaml: Is a directory' err
 check test ! -e result
 
+check_status 2 "$c" run a.mp4 -o result --mesh bad.yaml --set anchor.frame=auto; check_grep '^chain4d: anchor\.frame: auto does not go with a given mesh' err
+check test ! -e result
+
 begin what_is_not_there
 check_status 3 "$c" run a.mp4 -o result --mesh no.glb;     check_grep '^chain4d: no\.glb: No such file or directory: check the path of the mesh$' err
 check_status 3 "$c" run a.mp4 -o result --model nowhere;   check_grep '^chain4d: nowhere: .*check the path of the model$' err

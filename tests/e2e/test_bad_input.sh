@@ -59,8 +59,8 @@ check test -s out_short/one/w0000.decode.h5
 check test ! -e out_short/eight/w0001.decode.h5
 
 begin anchor_beyond_the_end_is_usage
-check_status 2 run good.mp4 -o out_far --set decode.anchor=20
-check_grep "good.mp4: decode.anchor is 20, but the clip has only 20 frames" err
+check_status 2 run good.mp4 -o out_far --set anchor.frame=20
+check_grep "good.mp4: anchor.frame is 20, but the clip has only 20 frames" err
 
 begin unreadable_file
 cp good.mp4 locked.mp4

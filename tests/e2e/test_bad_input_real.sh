@@ -30,7 +30,7 @@ mv "$ch4_tmp/err" lines; cp lines err
 one_line empty.mp4 "the file is empty: give a video"
 one_line text.mp4 "not a video.*: give a video"
 one_line headless.mp4 "cut off or damaged: the index.*missing.*: copy or record it again"
-one_line blank.mp4 "no foreground found.*: choose another with decode.anchor, or give a mask with --mask"
+one_line blank.mp4 "no foreground found.*: choose another with anchor.frame, or give a mask with --mask"
 one_line absent.mp4 "No such file or directory: check the path"
 one_line pipe.mp4 "neither a file nor a folder: "
 check_grep "cut.mp4: cut off after [0-9]+ of 20 frames.*: using what is there" err

@@ -299,24 +299,34 @@ static void nothing_to_follow(void **state)
     free_scene(s);
 }
 
-static void write_chain_file(const char *path, const scene *s)
+/* order: frame of each slot, NULL for 0, 1, 2, ... */
+static void write_chain_file(const char *path, const scene *s, const int64_t *order)
 {
     ch4_store_writer *w;
+    int64_t frame[9], anchor = 2;
+    float path_rows[9][64 * 3], score_rows[9][64];
+    for (int64_t i = 0; i < 9; i++) {
+        frame[i] = order ? order[i] : i;
+        anchor = frame[i] == 2 ? i : anchor;
+        memcpy(path_rows[i], s->path + frame[i] * 64 * 3, sizeof path_rows[i]);
+        memcpy(score_rows[i], s->score + frame[i] * 64, sizeof score_rows[i]);
+    }
     const struct {
         const char *name;
         ch4_tensor t;
     } sets[] = {
+        {"/frame_index", CH4_VIEW(frame, CH4_DTYPE_I64, 9)},
         {"/anchor/vertices", CH4_F32(s->m.vert, s->m.n_vert, 3)},
         {"/anchor/faces", CH4_VIEW(s->m.face, CH4_DTYPE_I32, s->m.n_face, 3)},
         {"/landmarks/index", CH4_VIEW((void *)s->landmark, CH4_DTYPE_I32, 64)},
-        {"/landmarks/path", CH4_F32((void *)s->path, 9, 64, 3)},
-        {"/landmarks/score", CH4_F32((void *)s->score, 9, 64)},
+        {"/landmarks/path", CH4_F32(path_rows, 9, 64, 3)},
+        {"/landmarks/score", CH4_F32(score_rows, 9, 64)},
     };
     unlink(path);
     assert_int_equal(ch4_store_create(&w, path, NULL), CH4_OK);
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
         assert_int_equal(ch4_store_write(w, sets[i].name, &sets[i].t, CH4_STORE_PLAIN, NULL), CH4_OK);
-    assert_int_equal(ch4_store_set_int(w, "anchor_slot", 2, NULL), CH4_OK);
+    assert_int_equal(ch4_store_set_int(w, "anchor_slot", anchor, NULL), CH4_OK);
     assert_int_equal(ch4_store_commit(&w, NULL, NULL), CH4_OK);
 }
 
@@ -342,7 +352,7 @@ static void files(void **state)
     snprintf(out, sizeof out, "%s/w0000.animate.h5", dir);
     scene *s = make_scene();
     ch4_err err;
-    write_chain_file(in, s);
+    write_chain_file(in, s, NULL);
     assert_int_equal(run_file(in, out, &err), CH4_OK);
     ch4_store_reader *r;
     ch4_tensor t;
@@ -355,17 +365,62 @@ static void files(void **state)
     assert_int_equal(ch4_store_stat(r, "/landmarks/kept", &t, NULL), CH4_OK);
     ch4_store_close(&r);
     s->m.vert[3 * 17 + 2] = NAN;
-    write_chain_file(in, s);
+    write_chain_file(in, s, NULL);
     assert_int_equal(run_file(in, out, &err), CH4_EFORMAT);
     assert_non_null(strstr(err.msg, in));
     assert_non_null(strstr(err.msg, "vertex 17"));
     s->m.vert[3 * 17 + 2] = 0;
     s->landmark[5] = 100000;
-    write_chain_file(in, s);
+    write_chain_file(in, s, NULL);
     assert_int_equal(run_file(in, out, &err), CH4_EFORMAT);
     assert_non_null(strstr(err.msg, "landmark 5"));
     unlink(in);
     assert_int_equal(run_file(in, out, &err), CH4_ENOENT);
+    unlink(out);
+    rmdir(dir);
+    free_scene(s);
+}
+
+static void read_vertices(const char *path, float *out, size_t n)
+{
+    ch4_store_reader *r;
+    ch4_buf buf;
+    ch4_tensor t;
+    assert_int_equal(ch4_store_open(&r, path, NULL), CH4_OK);
+    assert_int_equal(ch4_store_read(r, "/vertices", CH4_DTYPE_F32, 3, NULL, &buf, &t, NULL), CH4_OK);
+    assert_int_equal(buf.size, n * sizeof *out);
+    memcpy(out, t.data, buf.size);
+    ch4_buf_free(&buf);
+    ch4_store_close(&r);
+}
+
+/* A window that is a whole clip begins with its anchor: what comes out must not depend on the order of the slots. */
+static void slots_in_any_order(void **state)
+{
+    (void)state;
+    static const int64_t orders[2][9] = {{2, 0, 1, 3, 4, 5, 6, 7, 8}, {8, 7, 6, 5, 4, 3, 2, 1, 0}};
+    char dir[] = "/tmp/ch4_test_animate_XXXXXX", in[64], out[64];
+    assert_non_null(mkdtemp(dir));
+    snprintf(in, sizeof in, "%s/w0000.chain.h5", dir);
+    snprintf(out, sizeof out, "%s/w0000.animate.h5", dir);
+    scene *s = make_scene();
+    ch4_err err;
+    size_t row = (size_t)s->in.V * 3;
+    float *plain = calloc(9 * row, sizeof *plain), *other = calloc(9 * row, sizeof *other);
+    write_chain_file(in, s, NULL);
+    assert_int_equal(run_file(in, out, &err), CH4_OK);
+    read_vertices(out, plain, 9 * row);
+    for (int k = 0; k < 2; k++) {
+        unlink(out);
+        write_chain_file(in, s, orders[k]);
+        assert_int_equal(run_file(in, out, &err), CH4_OK);
+        read_vertices(out, other, 9 * row);
+        for (int64_t i = 0; i < 9; i++)
+            assert_memory_equal(other + (size_t)i * row, plain + (size_t)orders[k][i] * row, row * sizeof *plain);
+    }
+    free(plain);
+    free(other);
+    unlink(in);
     unlink(out);
     rmdir(dir);
     free_scene(s);
@@ -399,6 +454,7 @@ int main(void)
         cmocka_unit_test(threads_do_not_matter),
         cmocka_unit_test(nothing_to_follow),
         cmocka_unit_test(files),
+        cmocka_unit_test(slots_in_any_order),
         cmocka_unit_test(options_are_the_models_where_the_pipeline_leaves_them_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

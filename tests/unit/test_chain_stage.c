@@ -132,10 +132,11 @@ static void put(ch4_store_writer *w, const char *name, ch4_tensor t)
 static void make_decoded(rig *r, int64_t index)
 {
     static uint8_t frames[T * SIDE * SIDE * 3];
-    int64_t number[T] = {index, index + 1};
+    int64_t number[T] = {index, index + 1}, first[T] = {index > 0 ? index - 1 : 0, index};
     ch4_store_writer *w = file_of(r, index, "decode");
     put(w, "/frames", CH4_VIEW(frames, CH4_DTYPE_U8, T, SIDE, SIDE, 3));
     put(w, "/frame_index", CH4_VIEW(number, CH4_DTYPE_I64, T));
+    put(w, "/first_window", CH4_VIEW(first, CH4_DTYPE_I64, T));
     assert_int_equal(ch4_store_commit(&w, NULL, NULL), CH4_OK);
 }
 

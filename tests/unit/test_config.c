@@ -208,6 +208,26 @@ static void defaults_are_the_documented_ones(void **state)
     ch4_config_fini(&c);
 }
 
+static void anchor_frame_is_first_auto_or_a_number(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *set;
+        int64_t frame;
+    } good[] = {{"anchor.frame=first", 0}, {"anchor.frame=0", 0}, {"anchor.frame=17", 17}, {"anchor.frame=auto", CH4_ANCHOR_AUTO}};
+    static const char *const bad[] = {"anchor.frame=-1", "anchor.frame=last", "anchor.frame=1x", "anchor.frame=", "anchor.frame=99999999999999999999"};
+    ch4_config c;
+    int64_t frame = 5;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        assert_int_equal(ch4_config_load(&c, NULL, &good[i].set, 1, NULL, NULL), CH4_OK);
+        assert_int_equal(ch4_config_anchor_frame(&frame, &c, NULL), CH4_OK);
+        assert_int_equal(frame, good[i].frame);
+        ch4_config_fini(&c);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(ch4_config_load(&c, NULL, &bad[i], 1, NULL, NULL), CH4_ECONFIG);
+}
+
 static void options_are_checked_against_each_other(void **state)
 {
     (void)state;
@@ -243,6 +263,7 @@ int main(void)
         cmocka_unit_test(syntax_errors_have_a_place),       cmocka_unit_test(too_large_a_file_is_refused),
         cmocka_unit_test(set_takes_scalars_and_lists),      cmocka_unit_test(resolved_file_round_trips),
         cmocka_unit_test(defaults_are_the_documented_ones), cmocka_unit_test(options_are_checked_against_each_other),
+        cmocka_unit_test(anchor_frame_is_first_auto_or_a_number),
         cmocka_unit_test(help_names_every_option),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,7 @@
 
 #include "base/base.h"
 #include "stages/decode/crop.h"
+#include "stages/decode/focus.h"
 #include "stages/decode/folder.h"
 #include "stages/decode/key.h"
 #include "stages/decode/matte.h"
@@ -307,6 +308,29 @@ static void test_matte_applies_masks(void **state)
     ch4_matte_fini(&m);
 }
 
+/* A striped square: rows of two greys `contrast` apart. */
+static double focus_of(int64_t side, int contrast)
+{
+    uint8_t rgba[W * H * 4];
+    fill(rgba, W, H, 255, 255, 255, 0);
+    for (int64_t y = 2; y < 2 + side; y++) {
+        uint8_t grey = (uint8_t)(100 + y % 2 * contrast);
+        rectangle(rgba, W, (ch4_box){2, y, side, 1}, grey, grey, grey, 255);
+    }
+    return ch4_focus_score(rgba, W, H);
+}
+
+static void test_focus_wants_large_and_sharp(void **state)
+{
+    (void)state;
+    assert_float_equal(focus_of(10, 20), 100.0 * 40, 1e-6); /* area times the Laplacian of stripes */
+    assert_true(focus_of(12, 20) > focus_of(10, 20));
+    assert_true(focus_of(10, 30) > focus_of(10, 20));
+    assert_true(focus_of(10, 0) == 0); /* its outline does not count */
+    assert_true(focus_of(2, 50) == 0);
+    assert_true(focus_of(0, 50) == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -321,6 +345,7 @@ int main(void)
         cmocka_unit_test(test_key_finds_object_in_noise),
         cmocka_unit_test(test_key_joins_corners_and_shapes),
         cmocka_unit_test(test_key_takes_the_background_out_of_edges),
+        cmocka_unit_test(test_focus_wants_large_and_sharp),
         cmocka_unit_test(test_matte_order),
         cmocka_unit_test(test_matte_applies_masks),
     };

@@ -353,6 +353,27 @@ static void test_empty_frames_and_missing_foreground(void **state)
     scan_fails("leaves.mp4", &o, CH4_ECONFIG, "only 9 frames");
 }
 
+static void test_anchor_is_chosen_where_the_object_is_large_and_sharp(void **state)
+{
+    NEED_FFMPEG();
+    ch4_clip_options o = defaults();
+    o.anchor = -1;
+    /* Nothing up to frame 2, small from there on, large from 5 on, and blurred in all frames but 6. */
+    assert_int_equal(shell("cd %s && ffmpeg -v error -y -f lavfi -i color=white:s=96x72:r=16 -f lavfi -i testsrc=s=30x20:r=16 -f lavfi -i testsrc=s=60x50:r=16 "
+                           "-filter_complex \"[1]setpts=PTS[a];[2]gblur=sigma=4:enable='not(eq(n,6))'[b];[0][a]overlay=x=20:y=10:enable='gte(n,2)'[c];"
+                           "[c][b]overlay=x=20:y=10:enable='gte(n,5)'\" -frames:v 9 -c:v ffv1 -pix_fmt gbrp grows.mkv", dir), 0);
+    ch4_clip_plan p;
+    scan_ok(&p, "grows.mkv", &o);
+    assert_int_equal(p.anchor, 6);
+    assert_int_equal(p.n_empty, 2);
+    ch4_clip_plan_fini(&p);
+    scan_fails("blank.mp4", &o, CH4_EFORMAT, "no foreground found in any of 9 frames");
+    o.anchor = 4;
+    scan_ok(&p, "grows.mkv", &o);
+    assert_int_equal(p.anchor, 4);
+    ch4_clip_plan_fini(&p);
+}
+
 static void test_one_picture_is_a_clip(void **state)
 {
     NEED_FFMPEG();
@@ -455,6 +476,7 @@ int main(void)
         cmocka_unit_test(test_truncated_files),
         cmocka_unit_test(test_empty_frames_and_missing_foreground),
         cmocka_unit_test(test_background_remover_runs_once_per_frame),
+        cmocka_unit_test(test_anchor_is_chosen_where_the_object_is_large_and_sharp),
         cmocka_unit_test(test_one_picture_is_a_clip),
         cmocka_unit_test(test_files_that_are_no_video),
     };

@@ -126,14 +126,14 @@ static void run_ok(const char *video, const char *out, const char *const *sets, 
         fail_msg("%s", err.msg);
 }
 
-/* Frames of a window's file: their indices are want[0..n), their pixels show those frames, known flags are as given. */
-static void check_window(const char *out, int64_t w, const int64_t *want, const uint8_t *known, int64_t n)
+/* Frames of a window's file: their indices are want[0..n), their pixels show those frames, and the first window that holds each is as given. */
+static void check_window(const char *out, int64_t w, const int64_t *want, const int64_t *first, int64_t n)
 {
     char path[600];
     ch4_err err = {0};
     ch4_store_reader *in;
     ch4_buf buf[5] = {{0}};
-    ch4_tensor frames, alpha, index, time, flags;
+    ch4_tensor frames, alpha, index, time, holders;
     int64_t windows, side;
     snprintf(path, sizeof path, "%s/%s/w%04d.decode.h5", dir, out, (int)w);
     if (ch4_store_open(&in, path, &err) != CH4_OK)
@@ -142,7 +142,7 @@ static void check_window(const char *out, int64_t w, const int64_t *want, const 
     assert_int_equal(ch4_store_read(in, "/alpha", CH4_DTYPE_U8, 3, NULL, &buf[1], &alpha, &err), CH4_OK);
     assert_int_equal(ch4_store_read(in, "/frame_index", CH4_DTYPE_I64, 1, NULL, &buf[2], &index, &err), CH4_OK);
     assert_int_equal(ch4_store_read(in, "/time", CH4_DTYPE_F64, 1, NULL, &buf[3], &time, &err), CH4_OK);
-    assert_int_equal(ch4_store_read(in, "/known", CH4_DTYPE_U8, 1, NULL, &buf[4], &flags, &err), CH4_OK);
+    assert_int_equal(ch4_store_read(in, "/first_window", CH4_DTYPE_I64, 1, NULL, &buf[4], &holders, &err), CH4_OK);
     assert_int_equal(ch4_store_get_int(in, "window", &windows, &err), CH4_OK);
     assert_int_equal(windows, w);
     assert_int_equal(ch4_store_get_int(in, "crop_side", &side, &err), CH4_OK);
@@ -152,7 +152,7 @@ static void check_window(const char *out, int64_t w, const int64_t *want, const 
     assert_int_equal(frames.shape[0], n);
     for (int64_t i = 0; i < n; i++) {
         assert_int_equal(((int64_t *)index.data)[i], want[i]);
-        assert_int_equal(((uint8_t *)flags.data)[i], known[i]);
+        assert_int_equal(((int64_t *)holders.data)[i], first[i]);
         assert_float_equal(((double *)time.data)[i], (double)want[i] / 10, 2e-3);
         const uint8_t *middle = (uint8_t *)frames.data + 3 * ((i * S + S / 2) * S + S / 2);
         assert_true(llabs((int64_t)middle[0] - (20 + 4 * want[i])) <= 3);
@@ -165,7 +165,14 @@ static void check_window(const char *out, int64_t w, const int64_t *want, const 
         ch4_buf_free(&buf[i]);
 }
 
-static const uint8_t fresh[16], shares_first[16] = {1};
+/* First windows of a window w that is new from slot `shared` on; the slots before come from window `from`. */
+static const int64_t *holders_of(int64_t w, int64_t shared, int64_t from)
+{
+    static int64_t first[16];
+    for (int64_t i = 0; i < 16; i++)
+        first[i] = i < shared ? from : w;
+    return first;
+}
 
 static void range(int64_t *out, int64_t first, int64_t step, int64_t n)
 {
@@ -184,19 +191,18 @@ static void test_windows_overlap_and_the_last_is_full(void **state)
         assert_int_equal(sent[w], w);
         assert_int_equal(sent_length[w], 16);
     }
-    static const uint8_t seven[16] = {1, 1, 1, 1, 1, 1, 1};
     range(want, 0, 1, 16);
-    check_window("plain", 0, want, fresh, 16);
+    check_window("plain", 0, want, holders_of(0, 0, 0), 16);
     range(want, 15, 1, 16);
-    check_window("plain", 1, want, shares_first, 16);
+    check_window("plain", 1, want, holders_of(1, 1, 0), 16);
     range(want, 24, 1, 16);
-    check_window("plain", 2, want, seven, 16);
+    check_window("plain", 2, want, holders_of(2, 7, 1), 16);
 }
 
 static void test_anchor_in_the_middle_goes_both_ways(void **state)
 {
     NEED_FFMPEG();
-    static const char *const sets[] = {"decode.anchor=20", "decode.window=11", "decode.slide=10"};
+    static const char *const sets[] = {"anchor.frame=20", "decode.window=11", "decode.slide=10"};
     int64_t want[16];
     make_video("v41.mkv", 41);
     run_ok("v41.mkv", "both", sets, 3);
@@ -204,13 +210,13 @@ static void test_anchor_in_the_middle_goes_both_ways(void **state)
     for (int64_t w = 0; w < 4; w++)
         assert_int_equal(sent[w], w); /* in order, though the left ones lie earlier in the video */
     range(want, 20, 1, 11);
-    check_window("both", 0, want, fresh, 11);
+    check_window("both", 0, want, holders_of(0, 0, 0), 11);
     range(want, 30, 1, 11);
-    check_window("both", 1, want, shares_first, 11);
+    check_window("both", 1, want, holders_of(1, 1, 0), 11);
     range(want, 20, -1, 11);
-    check_window("both", 2, want, shares_first, 11);
+    check_window("both", 2, want, holders_of(2, 1, 0), 11);
     range(want, 10, -1, 11);
-    check_window("both", 3, want, shares_first, 11);
+    check_window("both", 3, want, holders_of(3, 1, 2), 11);
 }
 
 static void test_restart_makes_the_missing_file_again(void **state)
@@ -238,11 +244,11 @@ static void test_short_clips(void **state)
     assert_int_equal(n_sent, 1);
     assert_int_equal(sent_length[0], 8);
     range(want, 0, 1, 8);
-    check_window("eight", 0, want, fresh, 8);
+    check_window("eight", 0, want, holders_of(0, 0, 0), 8);
     make_video("v1.mkv", 1);
     run_ok("v1.mkv", "one", NULL, 0);
     assert_int_equal(sent_length[0], 1);
-    check_window("one", 0, want, fresh, 1);
+    check_window("one", 0, want, holders_of(0, 0, 0), 1);
 }
 
 static void test_cancel_and_bad_anchor(void **state)
@@ -254,7 +260,7 @@ static void test_cancel_and_bad_anchor(void **state)
     assert_int_equal(run("v40c.mkv", "stopped", NULL, 0, &err), CH4_ECANCELED);
     stop_after = -1;
     assert_int_equal(n_committed, 2); /* the second file was there before it was refused */
-    static const char *const sets[] = {"decode.anchor=40"};
+    static const char *const sets[] = {"anchor.frame=40"};
     assert_int_equal(run("v40c.mkv", "far", sets, 1, &err), CH4_ECONFIG);
     assert_non_null(strstr(err.msg, "only 40 frames"));
 }

@@ -89,6 +89,57 @@ static void windows_follow_the_rule(void **state)
     assert_null(w.frame);
 }
 
+/* Whatever the length and the anchor: every frame is in some window, no window is too long or holds a frame twice, the first begins with the
+ * anchor, every other one with known frames and then new ones, and it is anchored at the known frame beside the new ones. */
+static void check_windows(int64_t anchor, int64_t total)
+{
+    enum { SIZE = 16, SLIDE = 15 };
+    ch4_window_list w;
+    uint8_t *known = calloc((size_t)total, 1), slot[SIZE];
+    int64_t n_known = 0;
+    assert_int_equal(ch4_window_list_init(&w, anchor, total, SIZE, SLIDE, NULL), CH4_OK);
+    assert_int_equal(w.frame[0], anchor);
+    for (int64_t i = 0; i < w.count; i++) {
+        const int64_t *f = w.frame + w.offset[i];
+        int64_t n = w.offset[i + 1] - w.offset[i], shared = 0;
+        assert_true(n >= 1 && n <= SIZE);
+        for (int64_t k = 0; k < n; k++) {
+            assert_true(f[k] >= 0 && f[k] < total);
+            slot[k] = known[f[k]];
+            shared += slot[k];
+        }
+        for (int64_t k = 0; k < n; k++)
+            assert_int_equal(slot[k], k < shared);
+        assert_true(i == 0 ? shared == 0 : shared >= 1 && shared < n);
+        int64_t a = ch4_window_anchor_slot(slot, n);
+        assert_int_equal(a, shared ? shared - 1 : 0);
+        if (i > 0)
+            assert_int_equal(llabs(f[a] - f[a + 1]), 1);
+        for (int64_t k = 0; k < n; k++) {
+            n_known += !known[f[k]];
+            known[f[k]] = 1;
+        }
+        assert_int_equal(n_known, shared ? n_known : n);
+    }
+    assert_int_equal(n_known, total);
+    ch4_window_list_fini(&w);
+    free(known);
+}
+
+static void windows_cover_every_clip_once(void **state)
+{
+    (void)state;
+    for (int64_t total = 1; total <= 100; total++)
+        for (int64_t anchor = 0; anchor < total; anchor++)
+            check_windows(anchor, total);
+    const int64_t longer[] = {240, 241, 1000, 100000};
+    for (int i = 0; i < 4; i++) {
+        check_windows(0, longer[i]);
+        check_windows(longer[i] / 2, longer[i]);
+        check_windows(longer[i] - 1, longer[i]);
+    }
+}
+
 static void schedule_ends_above_zero(void **state)
 {
     (void)state;
@@ -174,6 +225,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(assignment_is_optimal),         cmocka_unit_test(assignment_undoes_a_permutation), cmocka_unit_test(windows_follow_the_rule),
+        cmocka_unit_test(windows_cover_every_clip_once),
         cmocka_unit_test(schedule_ends_above_zero),      cmocka_unit_test(queries_are_distinct_and_seeded), cmocka_unit_test(resize_keeps_flat_pictures_flat),
         cmocka_unit_test(model_yaml_is_checked),
     };
