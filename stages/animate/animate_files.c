@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/size.h"
 #include "mesh/mesh.h"
 
 static ch4_status read_array(const ch4_store_reader *r, ch4_buf *buf, ch4_tensor *t, const char *name, ch4_dtype dtype, int rank,

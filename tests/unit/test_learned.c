@@ -255,7 +255,7 @@ static void put_files(const rig *r, const scene *s, int64_t channels)
     } sets[] = {
         {"/anchor/vertices", CH4_F32(s->mesh.vert, s->mesh.n_vert, 3)},    {"/anchor/faces", CH4_VIEW(s->mesh.face, CH4_DTYPE_I32, s->mesh.n_face, 3)},
         {"/landmarks/index", CH4_VIEW((void *)s->landmark, CH4_DTYPE_I32, 5)}, {"/landmarks/path", CH4_F32(path_of, F, 5, 3)},
-        {"/landmarks/score", CH4_F32(score, F, 5)},
+        {"/landmarks/score", CH4_F32(score, F, 5)},                          {"/frame_index", CH4_VIEW((void *)s->frame, CH4_DTYPE_I64, F)},
     };
     assert_int_equal(ch4_store_window_path(file, sizeof file, r->clip_dir, 0, "chain", NULL), CH4_OK);
     unlink(file);
