@@ -14,7 +14,7 @@
 #include "tools/eval/drift.h"
 #include "tools/eval/surface_points.h"
 #include "tools/eval/tapvid.h"
-#include "tools/eval/view_score.h"
+#include "tools/eval/view_tracks.h"
 
 /* Values of the public functions are compared by chain4d-golden; here: what must hold for any input. */
 
@@ -205,13 +205,17 @@ static void mesh_points_are_followed_in_the_picture(void **state)
     }
     for (int i = 0; i < V; i++) vert[1][i][0] += 0.5f;
     ch4_view_scene s = {vert[0][0], FACE, Km[0], R[0], t[0], 2, V, F, 200, 200};
-    assert_int_equal(ch4_view_tracks(track[0][0], occluded[0], &s, query[0], 2, NULL), CH4_OK);
+    ch4_view_anchor anchor[2];
+    assert_int_equal(ch4_view_anchors(anchor, &s, query[0], 2, NULL), CH4_OK);
+    assert_true(anchor[0].hit && !anchor[1].hit);
+    assert_int_equal(ch4_view_tracks(track[0][0], occluded[0], &s, anchor, 2, NULL), CH4_OK);
     assert_true(fabs(track[0][0][0] - 128) < 1e-3 && fabs(track[0][0][1] - 128) < 1e-3);
     assert_true(fabs(track[0][1][0] - 128 - 1.28 * 50 / 4.7) < 1e-3 && fabs(track[0][1][1] - 128) < 1e-3);
     assert_true(!occluded[0][0] && !occluded[0][1]);
     assert_true(fabs(track[1][0][0] - 128) < 1e-3 && fabs(track[1][0][1] - 1.28 * (100 + 60 / 5.0)) < 1e-3); /* beside the mesh: its lowest corner */
     for (int f = 0; f < 2; f++) R[f][4] = R[f][8] = 1; /* from behind, the other corner is in front: the first query takes that one */
-    assert_int_equal(ch4_view_tracks(track[0][0], occluded[0], &s, query[0], 1, NULL), CH4_OK);
+    assert_int_equal(ch4_view_anchors(anchor, &s, query[0], 1, NULL), CH4_OK);
+    assert_int_equal(ch4_view_tracks(track[0][0], occluded[0], &s, anchor, 1, NULL), CH4_OK);
     assert_true(fabs(track[0][1][0] - 128 - 1.28 * 50 / 4.7) < 1e-3);
 }
 

@@ -1,66 +1,102 @@
 #include "tools/eval/bench_run.h"
 
+#include <errno.h>
+#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "tools/eval/chamfer.h"
-#include "tools/eval/eval_clip.h"
-#include "tools/eval/eval_tracks.h"
-#include "tools/eval/similarity.h"
+#include "mesh/mesh.h"
+#include "tools/eval/drift.h"
 
-const char *const ch4_bench_method_name[CH4_BENCH_METHODS] = {"ours", "oracle", "static", "rigid", "nearest_chained", "nearest_from_anchor"};
+static const ch4_score_column COLUMN[CH4_BENCH_COLUMNS] = {
+    {"cd_3d", "CD-3D", 4, "CD-3D"},  {"cd_4d", "CD-4D", 4, "CD-4D"},      {"cd_motion", "CD-M", 4, "CD-M"}, {"nc_gt", "NC-GT", 4, "normal consistency"},
+    {"nc_signed", "NC-sgn", 4, NULL}, {"nc_mesh", "NC-mesh", 4, NULL}, {"floor", "floor", 4, NULL},
+};
 
-/* --- baselines on the true meshes ----------------------------------------------------------------------------------------------------------- */
+const ch4_score_family ch4_bench_family = {
+    .key = "bench",
+    .about = "Surfaces. CD: sum of the two mean nearest distances, not squared; CD-3D with each frame aligned, CD-4D and CD-M with the alignment of frame 0. CD-M\n"
+             "compares the same points through time: a method must beat static and nearest_chained there. own_*: from the result's own frame 0 and surfaces,\n"
+             "aligned as the result; the other baselines come from the truth. floor: what two samplings of one surface score.\n",
+    .note = "align",
+    .column = COLUMN,
+    .n_column = CH4_BENCH_COLUMNS,
+    .method = ch4_bench_method_name,
+    .n_method = CH4_BENCH_METHODS,
+    .fallback = CH4_BENCH_STATIC,
+};
 
-static ch4_status rigid_vertices(float *out, const ch4_eval_truth *t, int64_t frame, ch4_err *err)
+static const char *const ALIGN[] = {"public", "uniform", "none"};
+
+typedef struct job {
+    const ch4_eval_request *r;
+    const ch4_eval_pairs *pairs;
+    ch4_score_table table;
+    ch4_bench_curves *curves;
+} job;
+
+/* One clip at work. */
+typedef struct clip {
+    job *j;
+    int64_t i;
+    ch4_pool *pool;
+    ch4_bench_truth truth;
+    ch4_bench_options o, plain; /* of the result; of trivial predictions that come from the truth */
+} clip;
+
+static void keep(clip *c, ch4_bench_method m, const ch4_bench_score *s)
 {
-    int64_t n = 3 * t->n_vert;
-    double *p = NULL;
-    ch4_similarity s;
-    ch4_status st = ch4_calloc(&p, (size_t)n, 2 * sizeof(*p), "rigid baseline", err);
-    if (st) return st;
-    for (int64_t i = 0; i < n; i++) p[i] = t->vert[i], p[n + i] = t->vert[frame * n + i];
-    ch4_similarity_fit(&s, p, p + n, t->n_vert, false, false);
-    ch4_similarity_apply(p, &s, p, t->n_vert);
-    for (int64_t i = 0; i < n; i++) out[i] = (float)p[i];
-    free(p);
-    return CH4_OK;
+    const double x[CH4_BENCH_COLUMNS] = {s->cd_3d, s->cd_4d, s->cd_motion, s->nc_gt, s->nc_signed, s->nc_mesh, s->floor};
+    memcpy(ch4_score_at(&c->j->table, c->i, m), x, sizeof(x));
 }
 
-/* vert f32[F,V,3] of a baseline. */
-static ch4_status baseline_vertices(float *vert, const ch4_eval_truth *t, ch4_bench_method method, ch4_err *err)
+static ch4_status new_curve(double **curve, clip *c, ch4_bench_method m, ch4_err *err)
 {
-    int64_t n = 3 * t->n_vert;
-    ch4_status st = CH4_OK;
-    memcpy(vert, t->vert, (size_t)n * sizeof(float));
-    for (int64_t f = 1; !st && f < t->n_frames; f++) {
-        const float *truth = t->vert + f * n, *before = vert + (method == CH4_BENCH_CHAINED ? (f - 1) * n : 0);
-        if (method == CH4_BENCH_ORACLE) memcpy(vert + f * n, truth, (size_t)n * sizeof(float));
-        else if (method == CH4_BENCH_STATIC) memcpy(vert + f * n, vert, (size_t)n * sizeof(float));
-        else if (method == CH4_BENCH_RIGID) st = rigid_vertices(vert + f * n, t, f, err);
-        else st = ch4_eval_nearest_on_mesh(vert + f * n, NULL, NULL, before, t->n_vert, truth, t->face, t->n_face, NULL, err);
-    }
+    ch4_bench_curves *to = &c->j->curves[c->i];
+    to->n_frames = c->truth.n_frames;
+    ch4_status st = ch4_calloc(&to->of[m], (size_t)c->truth.n_frames, CH4_BENCH_CURVES * sizeof(double), "curves", err);
+    *curve = to->of[m];
     return st;
 }
 
-static ch4_status mesh_baselines(ch4_bench_row *row, const char *folder, const ch4_bench_truth *truth, ch4_bench_options options, ch4_pool *pool, ch4_err *err)
+static ch4_status score_meshes(clip *c, ch4_bench_method m, const ch4_bench_meshes *meshes, const ch4_bench_options *o, ch4_err *err)
+{
+    ch4_bench_score s;
+    ch4_bench_trace trace = {0};
+    ch4_status st = new_curve(&trace.curve, c, m, err);
+    if (!st) st = ch4_compute_bench_score(&s, meshes, &c->truth, o, &trace, c->pool, err);
+    if (!st && m == CH4_BENCH_PER_FRAME) s.cd_motion = NAN; /* that these meshes share their faces is not to be known */
+    if (!st && m == CH4_BENCH_QUARTERS) s.cd_motion = NAN;
+    if (!st) keep(c, m, &s);
+    if (st) free(c->j->curves[c->i].of[m]), c->j->curves[c->i].of[m] = NULL;
+    return st;
+}
+
+/* --- trivial predictions -------------------------------------------------------------------------------------------------------------------------- */
+
+static bool from_truth(ch4_bench_method m, int64_t n_frames)
+{
+    if (m == CH4_BENCH_FROZEN || m == CH4_BENCH_DRIFT) return n_frames > CH4_BENCH_WINDOW;
+    return m != CH4_BENCH_OURS && m != CH4_BENCH_OWN_STATIC && m != CH4_BENCH_OWN_CHAINED;
+}
+
+static ch4_status mesh_baselines(clip *c, const char *folder, ch4_err *err)
 {
     ch4_eval_truth t;
     float *vert = NULL;
-    options.align = CH4_BENCH_NONE;
     ch4_status st = ch4_eval_truth_open(&t, folder, err);
     if (st) return st;
-    if (t.n_frames < truth->n_frames)
-        st = ch4_err_set(err, CH4_EFORMAT, "%s: gt.safetensors has %lld frames, surfaces.npy %lld", folder, (long long)t.n_frames, (long long)truth->n_frames);
+    if (t.n_frames < c->truth.n_frames)
+        st = ch4_err_set(err, CH4_EFORMAT, "%s: gt.safetensors has %lld frames, surfaces.npy %lld", folder, (long long)t.n_frames, (long long)c->truth.n_frames);
     if (!st) st = ch4_calloc(&vert, (size_t)t.n_frames * (size_t)t.n_vert, 3 * sizeof(float), "baseline", err);
-    for (int m = CH4_BENCH_ORACLE; !st && m < CH4_BENCH_METHODS; m++) {
+    for (int m = 0; !st && m < CH4_BENCH_METHODS; m++) {
         ch4_bench_meshes meshes = {0};
-        st = baseline_vertices(vert, &t, (ch4_bench_method)m, err);
+        if (!from_truth((ch4_bench_method)m, c->truth.n_frames)) continue;
+        st = ch4_bench_baseline_vertices(vert, &t, (ch4_bench_method)m, c->o.seed, err);
         if (!st) st = ch4_bench_meshes_of(&meshes, vert, t.n_frames, t.n_vert, t.face, t.n_face, err);
-        if (!st) st = ch4_compute_bench_score(&row->score[m], &meshes, truth, &options, NULL, pool, err);
-        row->has[m] = !st;
+        if (!st) st = score_meshes(c, (ch4_bench_method)m, &meshes, &c->plain, err);
         ch4_bench_meshes_fini(&meshes);
     }
     free(vert);
@@ -68,133 +104,175 @@ static ch4_status mesh_baselines(ch4_bench_row *row, const char *folder, const c
     return st;
 }
 
-/* --- baselines on the true points ------------------------------------------------------------------------------------------------------------ */
-
-static ch4_status cloud_baseline(ch4_bench_score *out, const ch4_bench_truth *t, bool chained, const ch4_bench_options *o, ch4_pool *pool, ch4_err *err)
+static ch4_status cloud_baselines(clip *c, ch4_err *err)
 {
-    int64_t n = t->n_point;
-    float *path = NULL;
-    int32_t *near = NULL;
-    *out = (ch4_bench_score){.nc_gt = NAN, .nc_signed = NAN, .nc_mesh = NAN, .floor = NAN};
-    ch4_status st = ch4_calloc(&path, (size_t)(n * t->n_frames), 3 * sizeof(float), "baseline", err);
-    if (!st) st = ch4_calloc(&near, (size_t)n, sizeof(*near), "baseline", err);
-    if (!st) memcpy(path, t->point, (size_t)n * 3 * sizeof(float));
-    for (int64_t f = 0; !st && f < t->n_frames; f++) {
-        const float *truth = t->point + 3 * f * n;
-        float *at = path + 3 * f * n;
-        double cd = 0;
-        if (f && !chained) memcpy(at, path, (size_t)n * 3 * sizeof(float));
-        if (f && chained) {
-            st = ch4_cloud_distances(NULL, near, at - 3 * n, n, truth, n, pool, err);
-            for (int64_t i = 0; !st && i < n; i++) memcpy(at + 3 * i, truth + 3 * (int64_t)near[i], 3 * sizeof(float));
-        }
-        if (!st) st = ch4_chamfer(&cd, at, n, truth, n, CH4_CHAMFER_QUERIES, o->seed, pool, err);
-        out->cd_3d += cd / (double)t->n_frames;
+    static const ch4_bench_method WHICH[] = {CH4_BENCH_STATIC, CH4_BENCH_CHAINED};
+    ch4_status st = CH4_OK;
+    for (int i = 0; !st && i < 2; i++) {
+        ch4_bench_score s;
+        double *curve;
+        st = new_curve(&curve, c, WHICH[i], err);
+        if (!st) st = ch4_bench_cloud_baseline(&s, curve, &c->truth, WHICH[i], &c->plain, c->pool, err);
+        if (!st) keep(c, WHICH[i], &s);
     }
-    out->cd_4d = out->cd_3d;
-    if (!st) st = ch4_chamfer_motion(&out->cd_motion, NULL, path, n, t->point, n, t->n_frames, pool, err);
-    free(path);
-    free(near);
     return st;
 }
 
-static ch4_status baselines(ch4_bench_row *row, const char *folder, bool has_meshes, const ch4_bench_truth *truth, const ch4_bench_options *o, ch4_pool *pool,
-                            ch4_err *err)
+static ch4_status own_baselines(clip *c, const ch4_bench_meshes *result, const char *folder, ch4_err *err)
 {
-    if (has_meshes) return mesh_baselines(row, folder, truth, *o, pool, err);
-    ch4_status st = cloud_baseline(&row->score[CH4_BENCH_STATIC], truth, false, o, pool, err);
-    row->has[CH4_BENCH_STATIC] = !st;
-    if (!st) st = cloud_baseline(&row->score[CH4_BENCH_CHAINED], truth, true, o, pool, err);
-    row->has[CH4_BENCH_CHAINED] = row->has[CH4_BENCH_STATIC] && !st;
+    ch4_status st = CH4_OK;
+    for (int m = CH4_BENCH_OWN_STATIC; !st && m <= CH4_BENCH_OWN_CHAINED; m++) {
+        ch4_bench_meshes meshes;
+        bool there;
+        st = ch4_bench_own_meshes(&meshes, &there, result, folder, (ch4_bench_method)m, c->pool, err);
+        if (!st && there) st = score_meshes(c, (ch4_bench_method)m, &meshes, &c->o, err);
+        ch4_bench_meshes_fini(&meshes);
+    }
     return st;
 }
 
-/* --- clips -------------------------------------------------------------------------------------------------------------------------------- */
+/* --- the result ------------------------------------------------------------------------------------------------------------------------------------- */
 
-static ch4_status score_result(ch4_bench_row *row, const char *folder, const ch4_bench_truth *truth, const ch4_bench_run_options *options,
-                               const ch4_bench_options *o, ch4_pool *pool, ch4_err *err)
+/* True if the true points of the ping-pong's second round lie where they lay in the first. */
+static bool comes_back(const ch4_bench_truth *t, int64_t period)
+{
+    if (t->n_frames <= period) return false;
+    for (int64_t i = 0; i < 3 * t->n_point; i++)
+        if (fabsf(t->point[3 * period * t->n_point + i] - t->point[i]) > 1e-5f) return false;
+    return true;
+}
+
+static ch4_status closure(clip *c, const ch4_bench_meshes *m, ch4_err *err)
+{
+    ch4_bench_curves *to = &c->j->curves[c->i];
+    int64_t period = 2 * (CH4_BENCH_WINDOW - 1), n_vert = m->frame[0].n_vert, n = (m->n_frames - 1) / period;
+    float *vert = NULL;
+    if (!comes_back(&c->truth, period) || !ch4_bench_same_topology(NULL, m)) return CH4_OK;
+    ch4_status st = ch4_calloc(&vert, (size_t)(m->n_frames * n_vert), 3 * sizeof(*vert), "closure", err);
+    if (!st) st = ch4_calloc(&to->closure, (size_t)n, sizeof(*to->closure), "closure", err);
+    for (int64_t f = 0; !st && f < m->n_frames; f++) memcpy(vert + 3 * f * n_vert, m->frame[f].vert, (size_t)n_vert * 3 * sizeof(*vert));
+    if (!st) {
+        ch4_drift_closure(to->closure, vert, m->n_frames, n_vert, CH4_BENCH_WINDOW, ch4_mesh_diagonal(vert, n_vert));
+        to->n_closure = n;
+    }
+    free(vert);
+    return st;
+}
+
+static ch4_status score_result(clip *c, const char *folder, ch4_err *err)
 {
     ch4_bench_meshes meshes;
     int64_t where;
-    ch4_status st = ch4_bench_meshes_load(&meshes, folder, truth->n_frames, err);
-    if (!st && !options->allow_topology && !ch4_bench_same_topology(&where, &meshes))
+    ch4_status st = ch4_bench_meshes_load(&meshes, folder, c->truth.n_frames, err);
+    if (!st && !c->j->r->allow_topology && !ch4_bench_same_topology(&where, &meshes))
         st = ch4_err_set(err, CH4_EFORMAT, "the faces of frame %lld are not those of frame 0 (%lld and %lld faces)", (long long)where,
                          (long long)meshes.frame[where].n_face, (long long)meshes.frame[0].n_face);
-    int64_t n = truth->n_frames;
-    if (!st) st = ch4_calloc(&row->frame_cd, (size_t)n, 3 * sizeof(double), "curves", err);
-    for (int64_t i = 0; !st && i < 3 * n; i++) row->frame_cd[i] = NAN;
-    ch4_bench_trace trace = {.frame_cd_3d = row->frame_cd, .frame_cd_4d = row->frame_cd + n, .frame_cd_motion = row->frame_cd + 2 * n};
-    if (!st) st = ch4_compute_bench_score(&row->score[CH4_BENCH_OURS], &meshes, truth, o, &trace, pool, err);
-    row->has[CH4_BENCH_OURS] = !st;
+    if (!st) st = score_meshes(c, CH4_BENCH_OURS, &meshes, &c->o, err);
+    if (!st) st = closure(c, &meshes, err);
+    if (!st) st = own_baselines(c, &meshes, folder, err);
     ch4_bench_meshes_fini(&meshes);
     return st;
 }
 
-static void score_clip(ch4_bench_row *row, const ch4_eval_pair *pair, const ch4_bench_run_options *options, ch4_pool *pool)
+static void score_clip(void *ctx, int64_t i, ch4_pool *pool)
 {
-    ch4_bench_truth truth;
+    job *j = ctx;
+    const ch4_eval_pair *pair = &j->pairs->pair[i];
+    clip c = {.j = j, .i = i, .pool = pool, .o = j->r->bench};
     ch4_err err = {0};
     char path[4096];
-    *row = (ch4_bench_row){.name = pair->name, .missing = !pair->result};
     snprintf(path, sizeof(path), "%s/gt.safetensors", pair->truth);
     bool has_meshes = access(path, R_OK) == 0;
-    ch4_bench_options o = options->score;
-    ch4_status st = ch4_bench_truth_load(&truth, pair->truth, &err);
+    ch4_status st = ch4_bench_truth_load(&c.truth, pair->truth, &err);
     if (!st) {
-        if (options->automatic) o.align = has_meshes ? CH4_BENCH_NONE : CH4_BENCH_PUBLIC;
-        if (o.n_point == 0) o.n_point = ch4_min_i64(truth.n_point, 100000);
-        row->n_frames = truth.n_frames, row->n_point = o.n_point, row->align = o.align;
-        st = baselines(row, pair->truth, has_meshes, &truth, &o, pool, &err);
+        if (j->r->auto_align) c.o.align = has_meshes ? CH4_BENCH_NONE : CH4_BENCH_PUBLIC;
+        if (c.o.n_point == 0) c.o.n_point = ch4_min_i64(c.truth.n_point, 100000);
+        c.plain = c.o;
+        if (!j->r->align_baselines) c.plain.align = CH4_BENCH_NONE;
+        snprintf(j->table.clip[i].note, sizeof(j->table.clip[i].note), "%s", ALIGN[c.o.align]);
+        st = has_meshes ? mesh_baselines(&c, pair->truth, &err) : cloud_baselines(&c, &err);
     }
-    if (!st && pair->result) st = score_result(row, pair->result, &truth, options, &o, pool, &err);
-    if (!st && !pair->result) st = ch4_err_set(&err, CH4_ENOENT, "no result in the given folders");
-    row->status = st;
-    snprintf(row->reason, sizeof(row->reason), "%s", st ? err.msg : "");
-    ch4_bench_truth_fini(&truth);
+    if (!st && pair->result) st = score_result(&c, pair->result, &err);
+    if (st) ch4_score_clip_fail(&j->table, i, st, &err);
+    ch4_bench_truth_fini(&c.truth);
 }
 
-typedef struct job {
-    ch4_bench_row *row;
-    const ch4_eval_pairs *pairs;
-    const ch4_bench_run_options *options;
-    int64_t done;
-} job;
+/* --- the public script's files ------------------------------------------------------------------------------------------------------------------ */
 
-static void job_clip(void *ctx, int64_t i, int worker)
+/* Truths without any prediction are not in its table. */
+static ch4_status save_public_csv(const char *folder, const job *j, ch4_err *err)
 {
-    (void)worker;
-    job *j = ctx;
-    score_clip(&j->row[i], &j->pairs->pair[i], j->options, NULL);
-    int64_t done = __atomic_add_fetch(&j->done, 1, __ATOMIC_RELAXED);
-    if (j->options->progress) fprintf(stderr, "%lld/%lld %s\n", (long long)done, (long long)j->pairs->n, j->pairs->pair[i].name);
-}
-
-void ch4_bench_run(ch4_bench_row *row, const ch4_eval_pairs *pairs, const ch4_bench_run_options *options, ch4_pool *pool)
-{
-    job j = {row, pairs, options, 0};
-    if (pairs->n >= ch4_pool_threads(pool)) ch4_pool_run(pool, pairs->n, job_clip, &j);
-    else
-        for (int64_t i = 0; i < pairs->n; i++) score_clip(&row[i], &pairs->pair[i], options, pool);
-}
-
-void ch4_bench_rows_fini(ch4_bench_row *row, int64_t n)
-{
-    for (int64_t i = 0; row && i < n; i++) {
-        free(row[i].frame_cd);
-        row[i].frame_cd = NULL;
+    char path[4096];
+    FILE *f = NULL;
+    ch4_status st = ch4_report_open(&f, path, folder, "actionbench.csv", err);
+    if (st) return st;
+    fprintf(f, "uid,cd_3d,cd_4d,cd_motion,n_frames,status,error_message\n");
+    for (int64_t i = 0; i < j->table.n_clip; i++) {
+        const ch4_score_clip *c = &j->table.clip[i];
+        if (c->missing) continue;
+        fputs(c->name, f);
+        for (int k = CH4_BENCH_COLUMN_CD_3D; k <= CH4_BENCH_COLUMN_CD_MOTION; k++) ch4_csv_number(f, ch4_score_at(&j->table, i, CH4_BENCH_OURS)[k]);
+        fprintf(f, ",%lld,%s", (long long)j->curves[i].n_frames, c->status ? "error" : "success");
+        ch4_csv_text(f, c->reason);
+        fputc('\n', f);
     }
+    return ch4_report_close(&f, path, st, err);
 }
 
-double ch4_bench_mean(const ch4_bench_row *row, int64_t n, ch4_bench_method method, size_t offset, bool failed_as_static)
+static ch4_status save_public_summary(const char *folder, const job *j, ch4_err *err)
 {
-    double sum = 0;
-    int64_t count = 0;
-    for (int64_t i = 0; i < n; i++) {
-        ch4_bench_method m = failed_as_static && !row[i].has[method] ? CH4_BENCH_STATIC : method;
-        double x = row[i].has[m] ? *(const double *)(const void *)((const char *)&row[i].score[m] + offset) : (double)NAN;
-        if (isnan(x)) continue;
-        sum += x;
-        count++;
+    char path[4096];
+    FILE *f = NULL;
+    int64_t total = 0, good = 0;
+    ch4_status st = ch4_report_open(&f, path, folder, "actionbench.summary.json", err);
+    if (st) return st;
+    for (int64_t i = 0; i < j->table.n_clip; i++) {
+        total += !j->table.clip[i].missing;
+        good += !j->table.clip[i].status;
     }
-    return count ? sum / (double)count : NAN;
+    json_t *root = json_pack("{sI sI sI}", "n_total", (json_int_t)total, "n_success", (json_int_t)good, "n_failed", (json_int_t)(total - good));
+    json_object_set_new(root, "success_rate", total ? json_real((double)good / (double)total) : json_null());
+    for (int k = CH4_BENCH_COLUMN_CD_3D; k <= CH4_BENCH_COLUMN_CD_MOTION; k++) {
+        double mean = ch4_score_mean(NULL, NULL, &j->table, CH4_BENCH_OURS, k, false);
+        char key[32];
+        snprintf(key, sizeof(key), "%s_mean", COLUMN[k].key);
+        json_object_set_new(root, key, isnan(mean) ? json_null() : json_real(mean));
+    }
+    errno = 0;
+    if (json_dumpf(root, f, JSON_INDENT(2)) != 0) st = ch4_err_set_errno(err, errno ? errno : EIO, "%s", path);
+    json_decref(root);
+    return ch4_report_close(&f, path, st, err);
+}
+
+static void free_curves(ch4_bench_curves *c, int64_t n)
+{
+    for (int64_t i = 0; c && i < n; i++) {
+        for (int m = 0; m < CH4_BENCH_METHODS; m++) free(c[i].of[m]);
+        free(c[i].closure);
+    }
+    free(c);
+}
+
+ch4_status ch4_eval_bench(ch4_eval_outcome *out, const ch4_eval_request *r, ch4_err *err)
+{
+    static const char *const MESHES[] = {"mesh_*.glb", "vertices.npy", NULL};
+    ch4_eval_pairs pairs;
+    bool applied;
+    ch4_status st = ch4_eval_pairs_for(&pairs, &applied, r, "surfaces.npy", MESHES, err);
+    job j = {.r = r, .pairs = &pairs};
+    if (!st && applied) {
+        st = ch4_eval_table_for(&j.table, &ch4_bench_family, &pairs, err);
+        if (!st) st = ch4_calloc(&j.curves, (size_t)pairs.n, sizeof(*j.curves), "curves", err);
+        if (!st) {
+            ch4_eval_each_clip(r, "surfaces", &j.table, score_clip, &j);
+            st = ch4_eval_report(out, r, &j.table, err);
+        }
+        if (!st && r->out) st = save_public_csv(r->out, &j, err);
+        if (!st && r->out) st = save_public_summary(r->out, &j, err);
+        if (!st && r->out) st = ch4_bench_save_curves(r->out, &j.table, j.curves, err);
+        free_curves(j.curves, pairs.n);
+        ch4_score_table_fini(&j.table);
+    }
+    ch4_eval_pairs_fini(&pairs);
+    return st;
 }

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mesh/mesh.h"
 #include "tools/eval/chamfer.h"
+#include "tools/eval/drift.h"
 #include "tools/eval/surface_points.h"
 
 ch4_bench_options ch4_bench_defaults(void)
@@ -74,7 +76,13 @@ static ch4_status fit(ch4_affine *out, clip *c, int64_t frame, ch4_err *err)
     return st;
 }
 
-static ch4_status score_normals(ch4_bench_score *out, clip *c, int64_t frame, const ch4_affine *align, ch4_err *err)
+static void set_curve(clip *c, ch4_bench_curve which, int64_t frame, double x)
+{
+    if (c->trace && c->trace->curve) c->trace->curve[which * c->truth->n_frames + frame] = x;
+}
+
+/* *cd: CD of all points, which is CD-3D where sets are small enough to be queried whole. */
+static ch4_status score_normals(ch4_bench_score *out, double *cd, clip *c, int64_t frame, const ch4_affine *align, ch4_err *err)
 {
     const ch4_bench_mesh *m = &c->meshes->frame[frame];
     const float *gt = c->truth->point + 3 * frame * c->truth->n_point, *gt_normal = c->truth->normal + 3 * frame * c->truth->n_point;
@@ -90,7 +98,72 @@ static ch4_status score_normals(ch4_bench_score *out, clip *c, int64_t frame, co
     out->nc_gt += (s.normal_accuracy + s.normal_completeness) / 2 / k;
     out->nc_signed += (s.normal_accuracy_signed + s.normal_completeness_signed) / 2 / k;
     out->nc_mesh += self / k;
+    *cd = s.accuracy + s.completeness;
+    set_curve(c, CH4_BENCH_NC, frame, (s.normal_accuracy + s.normal_completeness) / 2);
     return CH4_OK;
+}
+
+static double determinant(const ch4_affine *m)
+{
+    const double *a = m->A;
+    return a[0] * (a[4] * a[8] - a[5] * a[7]) - a[1] * (a[3] * a[8] - a[5] * a[6]) + a[2] * (a[3] * a[7] - a[4] * a[6]);
+}
+
+/* CD-3D and, where asked for, normals under the frame's own alignment. */
+static ch4_status score_shape(double *cd, ch4_bench_score *out, clip *c, int64_t frame, const ch4_affine *own, ch4_err *err)
+{
+    int64_t n = c->o->n_point, n_gt = c->truth->n_point;
+    ch4_status st = c->o->normals ? score_normals(out, cd, c, frame, own, err) : CH4_OK;
+    if (st || (c->o->normals && n <= CH4_CHAMFER_QUERIES && n_gt <= CH4_CHAMFER_QUERIES)) return st;
+    ch4_affine_points(c->moved, own, c->point, n);
+    return ch4_chamfer(cd, c->moved, n, c->truth->point + 3 * frame * n_gt, n_gt, CH4_CHAMFER_QUERIES, c->o->seed, c->pool, err);
+}
+
+/* The share of faces that look away from the true surface. */
+static ch4_status opposed_faces(double *share, const clip *c, int64_t frame, ch4_err *err)
+{
+    const ch4_bench_mesh *m = &c->meshes->frame[frame];
+    const float *gt = c->truth->point + 3 * frame * c->truth->n_point, *gt_normal = c->truth->normal + 3 * frame * c->truth->n_point;
+    float *middle = NULL, *normal = NULL, *bary = NULL;
+    int32_t *index = NULL; /* faces in order, then nearest points */
+    int64_t n = m->n_face, opposed = 0;
+    ch4_status st = ch4_calloc(&middle, (size_t)n, 3 * sizeof(*middle), "face normals", err);
+    if (!st) st = ch4_calloc(&normal, (size_t)n, 3 * sizeof(*normal), "face normals", err);
+    if (!st) st = ch4_calloc(&bary, (size_t)n, 3 * sizeof(*bary), "face normals", err);
+    if (!st) st = ch4_calloc(&index, (size_t)n, 2 * sizeof(*index), "face normals", err);
+    for (int64_t i = 0; !st && i < n; i++) {
+        index[i] = (int32_t)i;
+        for (int k = 0; k < 3; k++) bary[3 * i + k] = 1 / 3.0f;
+    }
+    if (!st) {
+        ch4_place_samples(middle, normal, index, bary, n, m->vert, m->face);
+        ch4_affine_points(middle, &c->first, middle, n);
+        ch4_affine_normals(normal, &c->first, normal, n);
+        st = ch4_cloud_distances(NULL, index + n, middle, n, gt, c->truth->n_point, c->pool, err);
+    }
+    for (int64_t i = 0; !st && i < n; i++) {
+        const float *a = normal + 3 * i, *b = gt_normal + 3 * (int64_t)index[n + i];
+        opposed += a[0] * b[0] + a[1] * b[1] + a[2] * b[2] < 0;
+    }
+    *share = (double)opposed / (double)n;
+    free(middle);
+    free(normal);
+    free(bary);
+    free(index);
+    return st;
+}
+
+static ch4_status trace_health(clip *c, int64_t frame, ch4_err *err)
+{
+    const ch4_bench_mesh *m = &c->meshes->frame[frame], *m0 = c->meshes->frame;
+    double opposed = NAN;
+    if (!c->trace || !c->trace->curve) return CH4_OK;
+    if (m->n_vert == m0->n_vert && m->n_face == m0->n_face) set_curve(c, CH4_BENCH_STRETCH, frame, ch4_edge_stretch(m->vert, m0->vert, m->face, m->n_face));
+    set_curve(c, CH4_BENCH_VOLUME, frame, ch4_mesh_signed_volume(m->vert, m->face, m->n_face) / ch4_mesh_signed_volume(m0->vert, m0->face, m0->n_face));
+    set_curve(c, CH4_BENCH_DIAGONAL, frame, ch4_mesh_diagonal(m->vert, m->n_vert) / ch4_mesh_diagonal(m0->vert, m0->n_vert));
+    ch4_status st = c->o->normals && m->n_face > 0 ? opposed_faces(&opposed, c, frame, err) : CH4_OK;
+    set_curve(c, CH4_BENCH_OPPOSED, frame, opposed);
+    return st;
 }
 
 static ch4_status score_frame(ch4_bench_score *out, clip *c, int64_t frame, ch4_err *err)
@@ -107,20 +180,18 @@ static ch4_status score_frame(ch4_bench_score *out, clip *c, int64_t frame, ch4_
     if (st) return st;
     if (frame == 0) c->first = c->trace && c->trace->given ? c->trace->given[c->truth->n_frames] : own;
     if (c->trace && c->trace->frame) c->trace->frame[frame] = own;
-    ch4_affine_points(c->moved, &own, c->point, n);
-    st = ch4_chamfer(&cd_3d, c->moved, n, gt, n_gt, CH4_CHAMFER_QUERIES, c->o->seed, c->pool, err);
+    st = score_shape(&cd_3d, out, c, frame, &own, err);
     cd_4d = cd_3d;
     if (!st && memcmp(&own, &c->first, sizeof(own)) != 0) {
         ch4_affine_points(c->moved, &c->first, c->point, n);
         st = ch4_chamfer(&cd_4d, c->moved, n, gt, n_gt, CH4_CHAMFER_QUERIES, c->o->seed, c->pool, err);
     }
-    if (c->trace && c->trace->frame_cd_3d) c->trace->frame_cd_3d[frame] = cd_3d;
-    if (c->trace && c->trace->frame_cd_4d) c->trace->frame_cd_4d[frame] = cd_4d;
-    double det = fabs(own.A[0] * (own.A[4] * own.A[8] - own.A[5] * own.A[7]) - own.A[1] * (own.A[3] * own.A[8] - own.A[5] * own.A[6]) +
-                      own.A[2] * (own.A[3] * own.A[7] - own.A[4] * own.A[6]));
+    set_curve(c, CH4_BENCH_CD_3D, frame, cd_3d);
+    set_curve(c, CH4_BENCH_CD_4D, frame, cd_4d);
     out->cd_3d += cd_3d / k, out->cd_4d += cd_4d / k;
-    out->floor += ch4_sampling_floor(ch4_surface_area(m->vert, m->face, m->n_face) * cbrt(det) * cbrt(det), n) / k;
-    return st || !c->o->normals ? st : score_normals(out, c, frame, &own, err);
+    double shrink = cbrt(fabs(determinant(&own)));
+    out->floor += ch4_sampling_floor(ch4_surface_area(m->vert, m->face, m->n_face) * shrink * shrink, n) / k;
+    return st ? st : trace_health(c, frame, err);
 }
 
 static ch4_status score_motion(ch4_bench_score *out, clip *c, ch4_err *err)
@@ -139,7 +210,8 @@ static ch4_status score_motion(ch4_bench_score *out, clip *c, ch4_err *err)
     }
     if (c->trace && c->trace->sync_face) memcpy(c->trace->sync_face, c->sync_face, (size_t)n * sizeof(int32_t));
     if (c->trace && c->trace->sync_bary) memcpy(c->trace->sync_bary, c->sync_bary, (size_t)n * 3 * sizeof(float));
-    return ch4_chamfer_motion(&out->cd_motion, c->trace ? c->trace->frame_cd_motion : NULL, c->sync, n, c->truth->point, c->truth->n_point, k, c->pool, err);
+    double *curve = c->trace && c->trace->curve ? c->trace->curve + CH4_BENCH_CD_MOTION * k : NULL;
+    return ch4_chamfer_motion(&out->cd_motion, curve, c->sync, n, c->truth->point, c->truth->n_point, k, c->pool, err);
 }
 
 ch4_status ch4_compute_bench_score(ch4_bench_score *out, const ch4_bench_meshes *meshes, const ch4_bench_truth *truth, const ch4_bench_options *options,
@@ -150,6 +222,7 @@ ch4_status ch4_compute_bench_score(ch4_bench_score *out, const ch4_bench_meshes 
     if (meshes->n_frames < truth->n_frames)
         return ch4_err_set(err, CH4_EFORMAT, "Not enough meshes: found %lld, need %lld", (long long)meshes->n_frames, (long long)truth->n_frames);
     ch4_status st = alloc_clip(&c, err);
+    for (int64_t i = 0; trace && trace->curve && i < CH4_BENCH_CURVES * truth->n_frames; i++) trace->curve[i] = NAN;
     for (int64_t f = 0; !st && f < truth->n_frames; f++) {
         st = score_frame(out, &c, f, err);
         if (st) ch4_err_wrap(err, st, "frame %lld", (long long)f);

@@ -23,13 +23,21 @@ typedef struct ch4_bench_score {
     double floor;                     /* mean over frames of sqrt(area / n_point) of the true scale: what two samplings of one surface score */
 } ch4_bench_score;
 
-/* What was drawn and fitted, for checks; any pointer may be NULL. */
+/* What is known of each frame. The first four are what the scores are means of; the others compare the prediction with its own frame 0 (mean relative change of
+ * edge lengths; ratios of volume and of the diagonal of the box), and count faces that look away from the true surface, where the clip's alignment puts
+ * them (share of faces whose normal has a negative product with that of the closest true point; with normals only). */
+typedef enum ch4_bench_curve {
+    CH4_BENCH_CD_3D, CH4_BENCH_CD_4D, CH4_BENCH_CD_MOTION, CH4_BENCH_NC, CH4_BENCH_STRETCH, CH4_BENCH_VOLUME, CH4_BENCH_DIAGONAL, CH4_BENCH_OPPOSED,
+    CH4_BENCH_CURVES
+} ch4_bench_curve;
+
+/* What was drawn and fitted, for checks and curves; any pointer may be NULL. */
 typedef struct ch4_bench_trace {
     float *sampled, *sampled_sync; /* [K,n_point,3] before alignment */
     int32_t *sync_face;            /* [n_point] */
     float *sync_bary;              /* [n_point,3] */
     ch4_affine *frame;             /* [K] transforms of CD-3D */
-    double *frame_cd_3d, *frame_cd_4d, *frame_cd_motion; /* [K] what the scores are means of */
+    double *curve;                 /* [CH4_BENCH_CURVES,K] */
     const ch4_affine *given;       /* [K + 1]: used instead of fitting; the last is that of CD-4D and CD-M */
 } ch4_bench_trace;
 

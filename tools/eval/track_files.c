@@ -1,6 +1,5 @@
 #include "tools/eval/track_files.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,15 +41,32 @@ static ch4_status open_tracks(tracks *out, const char *folder, bool predicted, c
     return st;
 }
 
+enum { OURS, STILL, VISIBLE, METHODS, COLUMNS = 8 };
+
+static const ch4_score_column COLUMN[COLUMNS] = {{"aj", "AJ", 2, "AJ"}, {"delta_avg", "delta", 2, NULL}, {"oa", "OA", 2, NULL}, {"delta_1", "d 1px", 2, NULL},
+                                                {"delta_2", "d 2px", 2, NULL}, {"delta_4", "d 4px", 2, NULL}, {"delta_8", "d 8px", 2, NULL}, {"delta_16", "d 16px", 2, NULL}};
+static const char *const METHOD[METHODS] = {"ours", "static_2d", "always_visible"};
+
+const ch4_score_family ch4_track_family = {
+    .key = "tracks",
+    .about = "TAP-Vid scores in percent on the 256 x 256 raster. static_2d: each query's place kept, always visible; always_visible: these tracks, never occluded.\n",
+    .note = "queries",
+    .column = COLUMN,
+    .n_column = COLUMNS,
+    .method = METHOD,
+    .n_method = METHODS,
+    .fallback = STILL,
+};
+
 /* True and still tracks of the queries on the raster, and the queries themselves; the prediction must answer the same ones. */
-static ch4_status choose(ch4_track_file_score *out, float *gt, uint8_t *gt_occluded, float *still, float *query, const int32_t *which, const int32_t *when,
+static ch4_status choose(int64_t n, float *gt, uint8_t *gt_occluded, float *still, float *query, const int32_t *which, const int32_t *when,
                          const tracks *truth, const tracks *pred, ch4_err *err)
 {
     int64_t T = truth->n_frames;
-    if (out->n_queries != pred->n || pred->n_frames != T)
+    if (n != pred->n || pred->n_frames != T)
         return ch4_err_set(err, CH4_EFORMAT, "%lld predicted tracks of %lld frames; the truth has %lld queries of %lld frames", (long long)pred->n,
-                           (long long)pred->n_frames, (long long)out->n_queries, (long long)T);
-    for (int64_t i = 0; i < out->n_queries; i++) {
+                           (long long)pred->n_frames, (long long)n, (long long)T);
+    for (int64_t i = 0; i < n; i++) {
         const float *track = truth->point + 2 * which[i] * T, *at = track + 2 * when[i], *q = pred->query + 3 * i;
         if (fabsf(q[0] - (float)when[i]) > 0.5f || fabsf(q[1] - at[1]) > 0.01f || fabsf(q[2] - at[0]) > 0.01f)
             return ch4_err_set(err, CH4_EFORMAT, "query %lld of the prediction is (%g, %g, %g), of the truth (%d, %g, %g)", (long long)i, (double)q[0], (double)q[1],
@@ -65,9 +81,16 @@ static ch4_status choose(ch4_track_file_score *out, float *gt, uint8_t *gt_occlu
     return CH4_OK;
 }
 
-static ch4_status score(ch4_track_file_score *out, const tracks *truth, const tracks *pred, ch4_tapvid_mode mode, ch4_err *err)
+static void keep(double *x, const ch4_tapvid_score *s)
 {
-    int64_t T = truth->n_frames, bound = ch4_tapvid_queries_bound(truth->n, T, mode), size = ch4_max_i64(bound, pred->n) * T;
+    if (isnan(s->occlusion_accuracy) || isnan(s->average_within)) return; /* nothing to evaluate */
+    x[0] = 100 * s->average_jaccard, x[1] = 100 * s->average_within, x[2] = 100 * s->occlusion_accuracy;
+    for (int k = 0; k < CH4_TAPVID_THRESHOLDS; k++) x[3 + k] = 100 * s->within[k];
+}
+
+static ch4_status score(ch4_score_table *table, int64_t clip, const tracks *truth, const tracks *pred, ch4_tapvid_mode mode, ch4_err *err)
+{
+    int64_t T = truth->n_frames, bound = ch4_tapvid_queries_bound(truth->n, T, mode), size = ch4_max_i64(bound, pred->n) * T, n = 0;
     int32_t *chosen = NULL;
     float *path = NULL, *query = NULL; /* path: truth, ours, still */
     uint8_t *flag = NULL;              /* truth, zeros */
@@ -76,17 +99,18 @@ static ch4_status score(ch4_track_file_score *out, const tracks *truth, const tr
     if (!st) st = ch4_calloc(&path, (size_t)size, 6 * sizeof(*path), "tracks", err);
     if (!st) st = ch4_calloc(&flag, (size_t)size, 2, "tracks", err);
     if (!st) {
-        out->n_queries = ch4_tapvid_queries(chosen, chosen + bound, truth->occluded, truth->n, T, mode);
-        st = choose(out, path, flag, path + 4 * size, query, chosen, chosen + bound, truth, pred, err);
+        n = ch4_tapvid_queries(chosen, chosen + bound, truth->occluded, truth->n, T, mode);
+        st = choose(n, path, flag, path + 4 * size, query, chosen, chosen + bound, truth, pred, err);
     }
     if (!st) {
-        int64_t n = out->n_queries;
         float *ours = path + 2 * size, *still = path + 4 * size;
+        const uint8_t *never = flag + size;
         for (int64_t i = 0; i < 2 * n * T; i++) ours[i] = pred->point[i] * CH4_TAPVID_RASTER;
-        out->ours = ch4_compute_tapvid(query, path, flag, ours, pred->occluded, n, T, mode);
-        out->visible = ch4_compute_tapvid(query, path, flag, ours, flag + size, n, T, mode);
-        out->still = ch4_compute_tapvid(query, path, flag, still, flag + size, n, T, mode);
-        out->empty = isnan(out->ours.occlusion_accuracy) || isnan(out->ours.average_within);
+        const ch4_tapvid_score s[METHODS] = {ch4_compute_tapvid(query, path, flag, ours, pred->occluded, n, T, mode),
+                                             ch4_compute_tapvid(query, path, flag, still, never, n, T, mode),
+                                             ch4_compute_tapvid(query, path, flag, ours, never, n, T, mode)};
+        for (int m = 0; m < METHODS; m++) keep(ch4_score_at(table, clip, m), &s[m]);
+        snprintf(table->clip[clip].note, sizeof(table->clip[clip].note), "%lld", (long long)n);
     }
     free(chosen);
     free(path);
@@ -95,78 +119,41 @@ static ch4_status score(ch4_track_file_score *out, const tracks *truth, const tr
     return st;
 }
 
-void ch4_track_file_score_pair(ch4_track_file_score *out, const ch4_eval_pair *pair, ch4_tapvid_mode mode)
+typedef struct job {
+    const ch4_eval_request *r;
+    const ch4_eval_pairs *pairs;
+    ch4_score_table table;
+} job;
+
+static void score_clip(void *ctx, int64_t i, ch4_pool *pool)
 {
+    (void)pool;
+    job *j = ctx;
+    const ch4_eval_pair *pair = &j->pairs->pair[i];
     ch4_err err = {0};
     tracks truth = {0}, pred = {0};
-    *out = (ch4_track_file_score){.name = pair->name};
+    if (!pair->result) return;
     ch4_status st = open_tracks(&truth, pair->truth, false, &err);
-    if (!st && !pair->result) st = ch4_err_set(&err, CH4_ENOENT, "no tracks in the given folders");
     if (!st) st = open_tracks(&pred, pair->result, true, &err);
-    if (!st) st = score(out, &truth, &pred, mode, &err);
-    out->status = st;
-    snprintf(out->reason, sizeof(out->reason), "%s", st ? err.msg : "");
+    if (!st) st = score(&j->table, i, &truth, &pred, j->r->queries, &err);
+    if (st) ch4_score_clip_fail(&j->table, i, st, &err);
     ch4_safetensors_close(&truth.file);
     ch4_safetensors_close(&pred.file);
 }
 
-/* --- reports -------------------------------------------------------------------------------------------------------------------------------------- */
-
-enum { N_VALUE = 7 };
-static const char *const KEY[N_VALUE] = {"aj", "delta_avg", "oa", "still_aj", "still_delta_avg", "still_oa", "visible_oa"};
-
-static void values_of(double x[N_VALUE], const ch4_track_file_score *s)
+ch4_status ch4_eval_track_files(ch4_eval_outcome *out, const ch4_eval_request *r, ch4_err *err)
 {
-    const double v[N_VALUE] = {s->ours.average_jaccard, s->ours.average_within, s->ours.occlusion_accuracy, s->still.average_jaccard, s->still.average_within,
-                               s->still.occlusion_accuracy, s->visible.occlusion_accuracy};
-    for (int k = 0; k < N_VALUE; k++) x[k] = s->status || s->empty ? (double)NAN : 100 * v[k];
-}
-
-static void print_row(FILE *out, const char *name, const double x[N_VALUE])
-{
-    fprintf(out, "%-24.24s", name);
-    for (int k = 0; k < N_VALUE; k++)
-        if (isnan(x[k])) fprintf(out, " %7s", "-");
-        else fprintf(out, " %7.2f", x[k]);
-    fputc('\n', out);
-}
-
-void ch4_track_files_print(FILE *out, const ch4_track_file_score *s, int64_t n)
-{
-    double x[N_VALUE], sum[N_VALUE] = {0};
-    int64_t failed = 0, empty = 0, good = 0;
-    fprintf(out, "TAP-Vid scores of tracks.safetensors in percent, 256 x 256; s.*: the query's place kept, always visible; v.OA: these tracks, never occluded.\n\n");
-    fprintf(out, "%-24s %7s %7s %7s %7s %7s %7s %7s\n", "video", "AJ", "delta", "OA", "s.AJ", "s.delta", "s.OA", "v.OA");
-    for (int64_t i = 0; i < n; i++) {
-        values_of(x, &s[i]);
-        if (s[i].status) fprintf(out, "%-24.24s failed: %s\n", s[i].name, s[i].reason);
-        else print_row(out, s[i].name, x);
-        failed += s[i].status != CH4_OK;
-        empty += !s[i].status && s[i].empty;
-        good += !s[i].status && !s[i].empty;
-        for (int k = 0; k < N_VALUE && !s[i].status && !s[i].empty; k++) sum[k] += x[k];
+    static const char *const TRACKS[] = {"tracks.safetensors", NULL};
+    ch4_eval_pairs pairs;
+    bool applied;
+    ch4_status st = ch4_eval_pairs_for(&pairs, &applied, r, "tracks.safetensors", TRACKS, err);
+    job j = {.r = r, .pairs = &pairs};
+    if (!st && applied) {
+        st = ch4_eval_table_for(&j.table, &ch4_track_family, &pairs, err);
+        if (!st) ch4_eval_each_clip(r, "tracks", &j.table, score_clip, &j);
+        if (!st) st = ch4_eval_report(out, r, &j.table, err);
+        ch4_score_table_fini(&j.table);
     }
-    for (int k = 0; k < N_VALUE; k++) sum[k] = good ? sum[k] / (double)good : (double)NAN;
-    print_row(out, "mean", sum);
-    fprintf(out, "\n%lld videos, %lld failed, %lld without anything to evaluate.\n", (long long)n, (long long)failed, (long long)empty);
-}
-
-ch4_status ch4_track_files_save_csv(const char *path, const ch4_track_file_score *s, int64_t n, ch4_err *err)
-{
-    FILE *f = fopen(path, "wbe");
-    if (!f) return ch4_err_set_errno(err, errno, "%s", path);
-    fprintf(f, "video,status,queries");
-    for (int k = 0; k < N_VALUE; k++) fprintf(f, ",%s", KEY[k]);
-    fputc('\n', f);
-    for (int64_t i = 0; i < n; i++) {
-        double x[N_VALUE];
-        values_of(x, &s[i]);
-        fprintf(f, "%s,%s,%lld", s[i].name, s[i].status ? ch4_status_name(s[i].status) : "ok", (long long)s[i].n_queries);
-        for (int k = 0; k < N_VALUE; k++)
-            if (isnan(x[k])) fputc(',', f);
-            else fprintf(f, ",%.17g", x[k]);
-        fputc('\n', f);
-    }
-    bool bad = ferror(f) != 0;
-    return fclose(f) != 0 || bad ? ch4_err_set_errno(err, errno, "%s", path) : CH4_OK;
+    ch4_eval_pairs_fini(&pairs);
+    return st;
 }
