@@ -67,8 +67,10 @@ static ch4_status score_meshes(clip *c, ch4_bench_method m, const ch4_bench_mesh
     ch4_bench_trace trace = {0};
     ch4_status st = new_curve(&trace.curve, c, m, err);
     if (!st) st = ch4_compute_bench_score(&s, meshes, &c->truth, o, &trace, c->pool, err);
-    if (!st && m == CH4_BENCH_PER_FRAME) s.cd_motion = NAN; /* that these meshes share their faces is not to be known */
-    if (!st && m == CH4_BENCH_QUARTERS) s.cd_motion = NAN;
+    if (!st && (m == CH4_BENCH_PER_FRAME || m == CH4_BENCH_QUARTERS)) { /* that these meshes share their faces is not to be known */
+        s.cd_motion = NAN;
+        for (int64_t f = 0; f < c->truth.n_frames; f++) trace.curve[CH4_BENCH_CD_MOTION * c->truth.n_frames + f] = NAN;
+    }
     if (!st) keep(c, m, &s);
     if (st) free(c->j->curves[c->i].of[m]), c->j->curves[c->i].of[m] = NULL;
     return st;

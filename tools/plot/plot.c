@@ -9,8 +9,8 @@
 #include "tools/plot/plot_canvas.h"
 
 static const uint32_t INK = 0x202428, GRID = 0xe4e6e8, FRAME = 0x9aa0a6;
-/* Okabe and Ito's colours, which colour-blind readers can tell apart; yellow left out. */
-static const uint32_t PALETTE[] = {0x0072b2, 0xd55e00, 0x009e73, 0xcc79a7, 0xe69f00, 0x56b4e9, 0x6a6a6a};
+/* Okabe and Ito's colours, which colour-blind readers can tell apart, without yellow; more for crowded plots. */
+static const uint32_t PALETTE[] = {0x0072b2, 0xd55e00, 0x009e73, 0xcc79a7, 0xe69f00, 0x56b4e9, 0x6a6a6a, 0x8c564b, 0x7a3fa0, 0x9aa818, 0x17becf, 0x111111};
 enum { N_PALETTE = sizeof(PALETTE) / sizeof(*PALETTE), MARGIN = 12, LINE = CH4_FONT_HEIGHT + 5, TICK_ROOM = 64, SWATCH = 26, MAX_TICKS = 64 };
 
 typedef struct axis {
