@@ -476,7 +476,7 @@ ch4_status ch4_glb_close(ch4_glb_writer **writer, ch4_err *err)
                                                          (long long)w->n_frames);
     if (st == CH4_OK)
         st = put_head(w, err);
-    if (st == CH4_OK && (fflush(w->f) != 0 || fsync(fileno(w->f)) != 0 || rename(w->tmp, w->path) != 0))
+    if (st == CH4_OK && (fflush(w->f) != 0 || (!w->opt.no_sync && fsync(fileno(w->f)) != 0) || rename(w->tmp, w->path) != 0))
         st = ch4_err_set_errno(err, errno, "%s", w->path);
     if (st == CH4_OK) {
         fclose(w->f);

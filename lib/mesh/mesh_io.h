@@ -64,6 +64,7 @@ typedef struct ch4_glb_options {
     const float *color;     /* [n_vert,4] linear RGBA for a mesh without asset colours; NULL: none */
     bool normals;           /* also store the change of the normals per frame: twice the size */
     bool step;              /* show frames without blending; else linear between neighbouring frames */
+    bool no_sync;           /* the file reaches the disk when the system likes: for many small files that are easily made again */
 } ch4_glb_options;
 
 /* One mesh of constant topology whose frames are morph targets (differences to frame 0), played by one weights animation at the
@@ -74,7 +75,7 @@ ch4_status ch4_glb_create(ch4_glb_writer **out, const char *path, const int32_t 
                           int64_t n_frames, const ch4_glb_options *options, ch4_err *err);
 ch4_status ch4_glb_append(ch4_glb_writer *w, const float *vertices, ch4_err *err);
 
-/* Completes, syncs and renames the file; CH4_EINVAL if frames are missing. *w is freed in every case. */
+/* Completes, syncs (but for no_sync) and renames the file; CH4_EINVAL if frames are missing. *w is freed in every case. */
 ch4_status ch4_glb_close(ch4_glb_writer **w, ch4_err *err);
 void       ch4_glb_abort(ch4_glb_writer **w); /* removes the unfinished file; NULL and *w == NULL are fine */
 

@@ -301,7 +301,7 @@ ch4_status ch4_synth_scene_save_meshes(const char *folder, const ch4_synth_scene
     for (int64_t i = 0; !st && i < 4 * m->n_vert; i++) rgba[i] = i % 4 == 3 ? 1 : m->colour[3 * (i / 4) + i % 4];
     for (int64_t k = 0; !st && k < scene->n_frames; k++) {
         const double time = 0;
-        ch4_glb_options options = {.color = rgba};
+        ch4_glb_options options = {.color = rgba, .no_sync = true};
         ch4_glb_writer *w = NULL;
         ch4_synth_numbered_path(path, sizeof(path), folder, "mesh_", k, scene->n_frames, ".glb");
         st = ch4_glb_create(&w, path, m->face, m->n_face, m->n_vert, &time, 1, &options, err);
