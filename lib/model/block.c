@@ -96,7 +96,8 @@ static ch4_status attend(const ch4_block_run *run, ch4_probe_point point, ch4_te
     ch4_nn *nn = run->nn;
     float scale = 1.0f / sqrtf((float)q->shape[3]);
     ch4_tensor lse = as(&run->work->lse, CH4_SHAPE(q->shape[0], q->shape[1], q->shape[2]));
-    ch4_status st = nn->ops->attention(nn, o, run->probe ? &lse : NULL, &(ch4_attention_in){q, k, v, scale}, err);
+    const ch4_attention_in in = {q, k, v, scale, point == CH4_PROBE_SELF ? run->gain : NULL};
+    ch4_status st = nn->ops->attention(nn, o, run->probe ? &lse : NULL, &in, err);
     if (st)
         return st;
     const ch4_probe_event event = {.point = point, .layer = run->layer, .joint = point == CH4_PROBE_SELF && run->joint, .frames = run->frames,

@@ -115,6 +115,7 @@ typedef struct ch4_block_run {
     const ch4_tensor *cos, *sin;   /* [F,D/2] rotation of queries and keys; NULL for none */
     const ch4_tensor *context_kv;  /* [Fc,S,2C] of ch4_block_context, Fc = F or 1 (shared); NULL: the context is zero, exactly */
     const ch4_probe *probe;        /* or NULL */
+    const ch4_attention_gain *gain; /* of the self-attention, over all frames if joint; or NULL */
     ch4_block_work *work;
 } ch4_block_run;
 

@@ -361,6 +361,7 @@ ch4_status ch4_denoiser_forward(ch4_denoiser *den, float *v, const ch4_denoiser_
         run.layer = (int)i;
         run.joint = c->inflated[i];
         run.context_kv = in->use_context ? &den->kv[i] : NULL;
+        run.gain = in->gain && in->gain->layer[i] && run.joint ? &in->gain->table : NULL;
         ch4_block *block;
         st = block_at(den, i, &block, err);
         if (!st && in->use_context)

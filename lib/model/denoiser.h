@@ -63,11 +63,19 @@ const ch4_denoiser_config *ch4_denoiser_get_config(const ch4_denoiser *den);
  * without it. */
 ch4_status ch4_denoiser_begin(ch4_denoiser *den, int64_t T, int64_t N, const float *context, int64_t S, ch4_err *err);
 
+/* Pairs of tokens that the self-attention of some layers is made to look at more (paper Eq. 5; reinforce.h). Queries and keys are rows of the
+ * inflated sequence: row f (N+1) is the time token of slot f, its tokens follow. */
+typedef struct ch4_denoiser_gain {
+    ch4_attention_gain table;
+    bool layer[CH4_MAX_LAYERS]; /* of the inflated ones */
+} ch4_denoiser_gain;
+
 typedef struct ch4_denoiser_in {
     const float *x;         /* [T,N,d] */
     const float *time;      /* [T], 0..1000; the caller sets it to 0 for known frames */
     const float *framestep; /* [T] video time of the frames, in any order; unused (NULL) by the image kind */
     bool use_context;       /* false: the context is all zero (the unconditional branch), exactly and at less cost */
+    const ch4_denoiser_gain *gain; /* or NULL */
 } ch4_denoiser_in;
 
 /* v [T,N,d] = velocity. probe may be NULL; events in block.h. */

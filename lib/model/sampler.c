@@ -14,6 +14,7 @@ struct ch4_sampler {
     float *x, *guided, *velocity[CH4_MAX_BRANCHES]; /* [T,N,d] each */
     float *times, *distances, *frame_time, *framestep;
     uint8_t *mask;
+    const ch4_denoiser_gain *gain;
 };
 
 ch4_sampler_config ch4_sampler_config_make(int steps, double shift, double guidance)
@@ -142,7 +143,7 @@ ch4_status ch4_sampler_step(ch4_sampler *s, const ch4_probe *const *probe, ch4_e
     for (int b = 0; b < s->config.n_branches; b++) {
         for (int64_t f = 0; f < s->T; f++)
             s->frame_time[f] = s->mask[f] && s->config.branch[b].latent ? 0.0f : s->times[s->step];
-        const ch4_denoiser_in in = {.x = s->x, .time = s->frame_time, .framestep = s->framestep, .use_context = s->config.branch[b].image};
+        const ch4_denoiser_in in = {.x = s->x, .time = s->frame_time, .framestep = s->framestep, .use_context = s->config.branch[b].image, .gain = s->gain};
         ch4_status st = ch4_denoiser_forward(s->den, s->velocity[b], &in, probe ? probe[b] : NULL, err);
         if (st)
             return ch4_err_wrap(err, st, "step %d, branch %d", s->step, b);
@@ -153,6 +154,19 @@ ch4_status ch4_sampler_step(ch4_sampler *s, const ch4_probe *const *probe, ch4_e
         for (int64_t i = f * s->per_frame; !s->mask[f] && i < (f + 1) * s->per_frame; i++)
             s->x[i] += distance * s->guided[i];
     return CH4_OK;
+}
+
+void ch4_sampler_reinforce(ch4_sampler *s, const ch4_denoiser_gain *gain)
+{
+    s->gain = gain;
+}
+
+void ch4_sampler_predict(const ch4_sampler *s, float *clean)
+{
+    float left = s->times[s->step] / (float)s->config.train_steps;
+    for (int64_t f = 0; f < s->T; f++)
+        for (int64_t i = f * s->per_frame; i < (f + 1) * s->per_frame; i++)
+            clean[i] = s->x[i] + (s->mask[f] ? 0 : left * s->guided[i]);
 }
 
 int ch4_sampler_steps_done(const ch4_sampler *s)

@@ -47,8 +47,12 @@ void       ch4_sampler_destroy(ch4_sampler **s);
 /* One step. probe, if not NULL, has one entry per branch, each NULL or reading along in that branch. CH4_EINVAL after the last step. */
 ch4_status ch4_sampler_step(ch4_sampler *s, const ch4_probe *const *probe, ch4_err *err);
 
+/* The steps from here on are made with this gain, in all branches; NULL: without. Borrowed until the next call or destroy. */
+void ch4_sampler_reinforce(ch4_sampler *s, const ch4_denoiser_gain *gain);
+
 int          ch4_sampler_steps_done(const ch4_sampler *s);
 const float *ch4_sampler_latents(const ch4_sampler *s);             /* [T,N,d] now */
+void         ch4_sampler_predict(const ch4_sampler *s, float *clean); /* [T,N,d]: where the last step's velocity leads to at time 0 */
 const float *ch4_sampler_velocity(const ch4_sampler *s, int branch); /* of the last step: a branch's output, or with -1 the guided one */
 const float *ch4_sampler_times(const ch4_sampler *s);                /* [steps + 1] */
 const float *ch4_sampler_distances(const ch4_sampler *s);            /* [steps] */

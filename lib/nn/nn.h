@@ -27,11 +27,19 @@ typedef struct ch4_linear_in {
     ch4_act act;                /* applied after the bias; only without a residual */
 } ch4_linear_in;
 
+/* A few pairs of query and key whose logits are raised, in host memory; the same for every batch item and head. */
+typedef struct ch4_attention_gain {
+    const int64_t *row;    /* [Sq+1] from 0 on: query i has the entries row[i] .. row[i+1] - 1 */
+    const int32_t *key;    /* growing within a row */
+    const float *log_gain; /* finite */
+} ch4_attention_gain;
+
 typedef struct ch4_attention_in {
     const ch4_tensor *q; /* [B,H,Sq,D] */
     const ch4_tensor *k; /* [B,H,Sk,D] */
     const ch4_tensor *v; /* [B,H,Sk,D] */
     float scale;         /* 1/sqrt(D) everywhere in these models */
+    const ch4_attention_gain *gain; /* or NULL */
 } ch4_attention_in;
 
 typedef struct ch4_attention_map_in {
@@ -90,10 +98,10 @@ typedef struct ch4_nn_ops {
      * Shapes   : x [F,R,H,D], D even; cos, sin [F,D/2] contiguous; the same angle for all R rows and H heads of a frame */
     ch4_status (*rope)(ch4_nn *nn, ch4_tensor *x, const ch4_tensor *cos, const ch4_tensor *sin, ch4_err *err);
 
-    /* ch4_nn attention: o = softmax(scale q k^T) v;  lse[b,h,i] = log sum_j exp(scale q_i . k_j)
-     * Source   : paper Eq. 1; computed blockwise, no Sq x Sk matrix is ever held
+    /* ch4_nn attention: o = softmax(scale q k^T + log g) v;  lse[b,h,i] = log sum_j g_ij exp(scale q_i . k_j)
+     * Source   : paper Eq. 1; with a gain g_ij on chosen pairs, 1 on all others, Eq. 5; blockwise: no Sq x Sk matrix is ever held
      * Shapes   : o [B,H,Sq,D]; lse [B,H,Sq] or NULL; o overlaps no input
-     * Limits   : D <= 256, Sk >= 1; Sq == 0 writes nothing
+     * Limits   : D <= 256, Sk >= 1; Sq == 0 writes nothing; entries of a gain outside its contract are CH4_EINVAL
      * Numerics : softmax in f32; relative L2 error against ref 2e-6, lse absolute 1e-5 */
     ch4_status (*attention)(ch4_nn *nn, ch4_tensor *o, ch4_tensor *lse, const ch4_attention_in *in, ch4_err *err);
 

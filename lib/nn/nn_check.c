@@ -1,5 +1,7 @@
 #include "nn/nn_impl.h"
 
+#include <math.h>
+
 static ch4_status bad(const char *op, const char *what, const ch4_tensor *t, const char *why, ch4_status code, ch4_err *err)
 {
     char text[96];
@@ -133,6 +135,18 @@ static ch4_status check_qk(const ch4_tensor *q, const ch4_tensor *k, const char 
     return st ? st : check_f32(k, op, "k", err);
 }
 
+static ch4_status check_gain(const ch4_attention_gain *g, int64_t n_query, int64_t n_key, ch4_err *err)
+{
+    for (int64_t i = 0; i < n_query; i++) {
+        if (g->row[0] != 0 || g->row[i] > g->row[i + 1])
+            return ch4_err_set(err, CH4_EINVAL, "attention: gain: entries of query %d are out of order", (int)i);
+        for (int64_t e = g->row[i]; e < g->row[i + 1]; e++)
+            if (g->key[e] < 0 || g->key[e] >= n_key || (e > g->row[i] && g->key[e] <= g->key[e - 1]) || !isfinite(g->log_gain[e]))
+                return ch4_err_set(err, CH4_EINVAL, "attention: gain: query %d, key %d of %d, log gain %g", (int)i, (int)g->key[e], (int)n_key, (double)g->log_gain[e]);
+    }
+    return CH4_OK;
+}
+
 ch4_status ch4_nn_check_attention(const ch4_tensor *o, const ch4_tensor *lse, const ch4_attention_in *in, ch4_err *err)
 {
     const char *op = "attention";
@@ -148,6 +162,8 @@ ch4_status ch4_nn_check_attention(const ch4_tensor *o, const ch4_tensor *lse, co
     st = check_f32(in->v, op, "v", err);
     if (!st)
         st = check_f32(o, op, "o", err);
+    if (!st && in->gain)
+        st = check_gain(in->gain, in->q->shape[2], in->k->shape[2], err);
     return st || !lse ? st : check_f32(lse, op, "lse", err);
 }
 

@@ -288,7 +288,7 @@ static void attention_matches(void **state)
         ch4_tensor raw[3] = {MAKE(4, 3.0f, nb, nq, nh, d), MAKE(2, 1.0f, nb, nk, nh, d), MAKE(0, 1.0f, nb, nk, nh, d)};
         ch4_tensor q = swap12(raw[0]), k = swap12(raw[1]), v = swap12(raw[2]), o[3], lse[3], map[3];
         ch4_nn *nn[3] = {ref, cpu, cpu2};
-        ch4_attention_in in = {&q, &k, &v, 1.0f / sqrtf((float)d)};
+        ch4_attention_in in = {&q, &k, &v, 1.0f / sqrtf((float)d), NULL};
         for (int b = 0; b < 3; b++) {
             o[b] = MAKE(b, POISON, nb, nh, nq, d);
             lse[b] = MAKE(0, POISON, nb, nh, nq);
@@ -393,12 +393,67 @@ static void unknown_backend_is_refused(void **state)
     assert_non_null(strstr(err.msg, "abacus"));
 }
 
+/* Gains against the definition, over tiles and their borders: a row's odds change by exactly that factor. */
+static void attention_gains_match(void **state)
+{
+    (void)state;
+    enum { B = 2, H = 3, Q = 130, K = 520, D = 8, EACH = 5 };
+    ch4_tensor q = MAKE(0, 2.0f, B, H, Q, D), k = MAKE(0, 1.0f, B, H, K, D), v = MAKE(0, 1.0f, B, H, K, D), o[3], lse[3];
+    int64_t row[Q + 1] = {0};
+    int32_t key[Q * EACH];
+    float log_gain[Q * EACH];
+    for (int64_t i = 0; i < Q; i++) {
+        row[i + 1] = row[i];
+        for (int64_t e = 0; i % 3 && e < EACH; e++) { /* every third query has none */
+            key[row[i + 1]] = (int32_t)(e == 0 ? i % 2 : 255 * e / 2 + (i + e) % 3); /* also the first key, and both sides of a border */
+            log_gain[row[i + 1]++] = (float)(e - 2) * 4.0f;
+        }
+    }
+    const ch4_attention_gain gain = {row, key, log_gain};
+    ch4_nn *nn[3] = {ref, cpu, cpu2};
+    ch4_attention_in in = {&q, &k, &v, 0.35f, &gain};
+    for (int b = 0; b < 3; b++) {
+        o[b] = MAKE(0, POISON, B, H, Q, D);
+        lse[b] = MAKE(0, POISON, B, H, Q);
+        assert_int_equal(nn[b]->ops->attention(nn[b], &o[b], &lse[b], &in, NULL), CH4_OK);
+    }
+    assert_close(&o[1], &o[0], 2e-6, "attention with gains");
+    assert_close(&lse[1], &lse[0], 1e-5, "log-sum-exp with gains");
+    assert_same_bytes(&o[1], &o[2], "attention with gains");
+    for (int64_t r = 0; r < B * H * Q; r++) { /* sum_j g_j exp(l_j) by hand */
+        const float *x = (const float *)q.data + r * D, *y = (const float *)k.data + r / Q * K * D;
+        double sum = 0;
+        for (int64_t j = 0; j < K; j++) {
+            double dot = 0, g = 1;
+            for (int64_t c = 0; c < D; c++)
+                dot += (double)x[c] * y[j * D + c];
+            for (int64_t e = row[r % Q]; e < row[r % Q + 1]; e++)
+                g *= key[e] == j ? exp((double)log_gain[e]) : 1;
+            sum += g * exp(dot * 0.35f);
+        }
+        assert_true(fabs(value(&lse[0], r) - log(sum)) < 1e-5);
+    }
+    float kept = log_gain[3];
+    log_gain[3] = NAN;
+    assert_int_equal(cpu->ops->attention(cpu, &o[1], NULL, &in, NULL), CH4_EINVAL);
+    log_gain[3] = kept;
+    key[row[1]] = K;
+    assert_int_equal(cpu->ops->attention(cpu, &o[1], NULL, &in, NULL), CH4_EINVAL);
+    key[row[1]] = 1;
+    row[2] = row[1] - 1;
+    assert_int_equal(ref->ops->attention(ref, &o[0], NULL, &in, NULL), CH4_EINVAL);
+    for (int b = 0; b < 3; b++)
+        free(o[b].data), free(lse[b].data);
+    free(q.data), free(k.data), free(v.data);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(linear_matches),          cmocka_unit_test(linear_adds_in_place),   cmocka_unit_test(linear_refuses_bad_shapes),
         cmocka_unit_test(linear_takes_half_weights), cmocka_unit_test(every_half_number_is_widened_exactly), cmocka_unit_test(uploads_convert),
         cmocka_unit_test(norms_match),             cmocka_unit_test(rope_matches),           cmocka_unit_test(attention_matches),
+        cmocka_unit_test(attention_gains_match),
         cmocka_unit_test(convolution_matches),     cmocka_unit_test(pictures_are_resized),
         cmocka_unit_test(copy_and_add_broadcast),  cmocka_unit_test(unknown_backend_is_refused),
     };

@@ -77,7 +77,7 @@ static void temporal_matches_known_numbers(void **state)
     ch4_denoiser *den = open_tiny(CH4_DENOISER_TEMPORAL);
     float v[T * N * D], time[T] = {0, 751.1211f};
     assert_int_equal(ch4_denoiser_begin(den, T, N, context, S, NULL), CH4_OK);
-    assert_int_equal(ch4_denoiser_forward(den, v, &(ch4_denoiser_in){x, time, framestep, true}, NULL, NULL), CH4_OK);
+    assert_int_equal(ch4_denoiser_forward(den, v, &(ch4_denoiser_in){x, time, framestep, true, NULL}, NULL, NULL), CH4_OK);
     assert_near(v, want, T * N * D, 2e-5);
     ch4_denoiser_close(&den);
 }
@@ -91,7 +91,7 @@ static void image_kind_matches_known_numbers(void **state)
     ch4_denoiser *den = open_tiny(CH4_DENOISER_IMAGE);
     float v[T * N * D], time[T] = {640, 640};
     assert_int_equal(ch4_denoiser_begin(den, T, N, context, S, NULL), CH4_OK);
-    assert_int_equal(ch4_denoiser_forward(den, v, &(ch4_denoiser_in){x, time, NULL, true}, NULL, NULL), CH4_OK);
+    assert_int_equal(ch4_denoiser_forward(den, v, &(ch4_denoiser_in){x, time, NULL, true, NULL}, NULL, NULL), CH4_OK);
     assert_near(v, want, T * N * D, 2e-5);
     ch4_denoiser_close(&den);
 }
@@ -124,12 +124,12 @@ static void zero_context_equals_its_shortcut(void **state)
     ch4_denoiser *den = open_tiny(CH4_DENOISER_TEMPORAL);
     float zero[T * S * 12] = {0}, time[T] = {0, 500}, a[T * N * D], b[T * N * D];
     assert_int_equal(ch4_denoiser_begin(den, T, N, zero, S, NULL), CH4_OK);
-    assert_int_equal(ch4_denoiser_forward(den, a, &(ch4_denoiser_in){x, time, framestep, true}, NULL, NULL), CH4_OK);
-    assert_int_equal(ch4_denoiser_forward(den, b, &(ch4_denoiser_in){x, time, framestep, false}, NULL, NULL), CH4_OK);
+    assert_int_equal(ch4_denoiser_forward(den, a, &(ch4_denoiser_in){x, time, framestep, true, NULL}, NULL, NULL), CH4_OK);
+    assert_int_equal(ch4_denoiser_forward(den, b, &(ch4_denoiser_in){x, time, framestep, false, NULL}, NULL, NULL), CH4_OK);
     assert_near(a, b, T * N * D, 1e-6);
     assert_int_equal(ch4_denoiser_begin(den, T, N, NULL, 0, NULL), CH4_OK);
-    assert_int_equal(ch4_denoiser_forward(den, b, &(ch4_denoiser_in){x, time, framestep, false}, NULL, NULL), CH4_OK);
-    assert_int_equal(ch4_denoiser_forward(den, b, &(ch4_denoiser_in){x, time, framestep, true}, NULL, NULL), CH4_EINVAL);
+    assert_int_equal(ch4_denoiser_forward(den, b, &(ch4_denoiser_in){x, time, framestep, false, NULL}, NULL, NULL), CH4_OK);
+    assert_int_equal(ch4_denoiser_forward(den, b, &(ch4_denoiser_in){x, time, framestep, true, NULL}, NULL, NULL), CH4_EINVAL);
     ch4_denoiser_close(&den);
 }
 
@@ -141,7 +141,7 @@ static void run_capture(const ch4_capture_config *g, float *attention, float *ma
     *st = ch4_capture_create(&c, nn, g, T, N, S, 4, err);
     if (!*st) {
         assert_int_equal(ch4_denoiser_begin(den, T, N, context, S, NULL), CH4_OK);
-        assert_int_equal(ch4_denoiser_forward(den, v, &(ch4_denoiser_in){x, time, framestep, true}, ch4_capture_probe(c, true, true), NULL), CH4_OK);
+        assert_int_equal(ch4_denoiser_forward(den, v, &(ch4_denoiser_in){x, time, framestep, true, NULL}, ch4_capture_probe(c, true, true), NULL), CH4_OK);
         *st = ch4_capture_read(c, attention, mass, patch, err);
     }
     ch4_capture_destroy(&c);

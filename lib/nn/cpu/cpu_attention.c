@@ -51,6 +51,15 @@ static void logits(ch4_cpu_scratch *s, const ch4_tensor *q, const ch4_tensor *k,
     ch4_cpu_gemm_nt(m, n, q->shape[3], scale, ch4_at4(q, b, h, row), q->stride[2], ch4_at4(k, b, h, col), k->stride[2], 0.0f, s->logits, CH4_CPU_KEYS);
 }
 
+/* Adds the gains that fall into a tile of logits. */
+static void add_gains(ch4_cpu_scratch *s, const ch4_attention_gain *gain, int64_t row, int64_t m, int64_t col, int64_t n)
+{
+    for (int64_t r = 0; r < m; r++)
+        for (int64_t e = gain->row[row + r]; e < gain->row[row + r + 1]; e++)
+            if (gain->key[e] >= col && gain->key[e] < col + n)
+                s->logits[r * CH4_CPU_KEYS + gain->key[e] - col] += gain->log_gain[e];
+}
+
 /* Folds one tile of logits into the running maximum and sum; leaves probabilities relative to the maximum in the tile and scales the
  * partial outputs (width > 0) down where the maximum has grown. */
 static void fold_tile(ch4_cpu_scratch *s, int64_t m, int64_t n, int64_t width, bool first)
@@ -91,6 +100,8 @@ static void attention_item(void *ctx, int64_t item, int worker)
     for (int64_t col = 0; col < keys; col += CH4_CPU_KEYS) {
         int64_t n = ch4_min_i64(CH4_CPU_KEYS, keys - col);
         logits(s, q, k, batch, head, row, m, col, n, job->in->scale);
+        if (job->in->gain)
+            add_gains(s, job->in->gain, row, m, col, n);
         fold_tile(s, m, n, width, col == 0);
         ch4_cpu_gemm_nn(m, width, n, s->logits, CH4_CPU_KEYS, ch4_at4(v, batch, head, col), v->stride[2], col ? 1.0f : 0.0f, s->out, CH4_NN_MAX_HEAD);
     }

@@ -125,15 +125,23 @@ static double logit(const ch4_tensor *q, const ch4_tensor *k, int64_t b, int64_t
     return sum * scale;
 }
 
-/* log sum_j exp(logit) of one row (there is at least one key), shifted by the largest so that it cannot overflow */
-static double row_lse(const ch4_tensor *q, const ch4_tensor *k, int64_t b, int64_t h, int64_t i, float scale)
+static double log_gain(const ch4_attention_gain *gain, int64_t i, int64_t j)
 {
-    double first = logit(q, k, b, h, i, 0, scale), top = first;
+    for (int64_t e = gain ? gain->row[i] : 0; gain && e < gain->row[i + 1]; e++)
+        if (gain->key[e] == j)
+            return gain->log_gain[e];
+    return 0.0;
+}
+
+/* log sum_j exp(logit) of one row (there is at least one key), shifted by the largest so that it cannot overflow */
+static double row_lse(const ch4_tensor *q, const ch4_tensor *k, int64_t b, int64_t h, int64_t i, float scale, const ch4_attention_gain *gain)
+{
+    double first = logit(q, k, b, h, i, 0, scale) + log_gain(gain, i, 0), top = first;
     for (int64_t j = 1; j < k->shape[2]; j++)
-        top = fmax(top, logit(q, k, b, h, i, j, scale));
+        top = fmax(top, logit(q, k, b, h, i, j, scale) + log_gain(gain, i, j));
     double sum = exp(first - top);
     for (int64_t j = 1; j < k->shape[2]; j++)
-        sum += exp(logit(q, k, b, h, i, j, scale) - top);
+        sum += exp(logit(q, k, b, h, i, j, scale) + log_gain(gain, i, j) - top);
     return top + log(sum);
 }
 
@@ -148,9 +156,9 @@ static ch4_status ref_attention(ch4_nn *nn, ch4_tensor *o, ch4_tensor *lse, cons
     for (int64_t b = 0; b < q->shape[0]; b++)
         for (int64_t h = 0; h < q->shape[1]; h++)
             for (int64_t i = 0; i < q->shape[2]; i++) {
-                double all = row_lse(q, k, b, h, i, in->scale), sum[CH4_NN_MAX_HEAD] = {0};
+                double all = row_lse(q, k, b, h, i, in->scale, in->gain), sum[CH4_NN_MAX_HEAD] = {0};
                 for (int64_t j = 0; j < k->shape[2]; j++) {
-                    double p = exp(logit(q, k, b, h, i, j, in->scale) - all);
+                    double p = exp(logit(q, k, b, h, i, j, in->scale) + log_gain(in->gain, i, j) - all);
                     const float *vj = ch4_at4(v, b, h, j);
                     for (int64_t d = 0; d < width; d++)
                         sum[d] += p * vj[d];
@@ -177,7 +185,7 @@ static ch4_status ref_attention_map(ch4_nn *nn, ch4_tensor *a, const ch4_attenti
                 double sum = 0.0;
                 for (int n = 0; n < in->n_heads; n++) {
                     int64_t h = in->heads[n];
-                    double all = in->lse ? ch4_at3(in->lse, b, h)[i * in->lse->stride[2]] : row_lse(q, k, b, h, i, in->scale);
+                    double all = in->lse ? ch4_at3(in->lse, b, h)[i * in->lse->stride[2]] : row_lse(q, k, b, h, i, in->scale, NULL);
                     sum += exp(logit(q, k, b, h, i, j, in->scale) - all);
                 }
                 float *out = ch4_at3(a, b, i) + j;
