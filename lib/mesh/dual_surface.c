@@ -6,10 +6,6 @@
 
 #include "base/size.h"
 
-/* Corner c of a cell has offset (c & 1, c >> 1 & 1, c >> 2 & 1). Edge 4*d + u + 2*v runs along axis d at offset u on axis
- * d+1 and v on axis d+2 (axes modulo 3). */
-enum { CELL_EDGES = 12 };
-
 typedef struct cell {
     int64_t at;                 /* index of its low corner; cells are sorted by it */
     int32_t vertex[CELL_EDGES]; /* vertex of the sheet through that edge, -1 where the edge is not crossed */
@@ -25,17 +21,6 @@ typedef struct extraction {
     int64_t vert_room, face_room;
     ch4_mesh *out;
 } extraction;
-
-static int corner_of_edge(int edge)
-{
-    int d = edge / 4, u = edge & 1, v = edge >> 1 & 1;
-    return u << (d + 1) % 3 | v << (d + 2) % 3;
-}
-
-static int edge_at(int d, int corner)
-{
-    return 4 * d + (corner >> (d + 1) % 3 & 1) + 2 * (corner >> (d + 2) % 3 & 1);
-}
 
 static int64_t corner_index(const extraction *x, int64_t at, int corner)
 {
@@ -247,6 +232,8 @@ static ch4_status add_quad(extraction *x, const cell *c, int d, ch4_err *err)
     int32_t quad[4];
     for (int i = 0; i < 4; i++) {
         const cell *q = cell_at(x, c->at - off[i][0] * x->step[(d + 1) % 3] - off[i][1] * x->step[(d + 2) % 3]);
+        if (!q && x->grid->open)
+            return CH4_OK;
         if (!q)
             return ch4_err_set(err, CH4_EINVAL, "iso-surface: a crossing edge has no known cells around it");
         quad[c->mask & 1 ? i : 3 - i] = q->vertex[4 * d + off[i][0] + 2 * off[i][1]];
