@@ -27,6 +27,9 @@ typedef struct sink_joint {
 
     /* canonical mesh of the clip as its anchor frame shows it */
     ch4_mesh anchor;
+    int64_t field_inside;        /* sign of the shape's field inside, as the chain used it; 0: the file does not say */
+    int64_t field_probed;        /* as its values on the faces of the cube show it, */
+    double field_probe_share;    /* by this share of them */
 
     /* the given mesh; without one, the same as the canonical */
     bool given;

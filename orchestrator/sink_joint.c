@@ -119,6 +119,11 @@ static ch4_status read_anchor(sink_joint *j, ch4_err *err)
         memcpy(j->anchor.vert, vert.data, (size_t)vert.shape[0] * 3 * sizeof(float));
         memcpy(j->anchor.face, face.data, (size_t)face.shape[0] * 3 * sizeof(int32_t));
     }
+    if (!st && ch4_store_has_attr(r, "field_inside")) {
+        st = ch4_store_get_int(r, "field_inside", &j->field_inside, err);
+        if (!st) st = ch4_store_get_int(r, "field_probed", &j->field_probed, err);
+        if (!st) st = ch4_store_get_real(r, "field_probe_share", &j->field_probe_share, err);
+    }
     ch4_buf_free(&vert_buf);
     ch4_buf_free(&face_buf);
     ch4_store_close(&r);

@@ -58,6 +58,12 @@ static const ch4_opt options[] = {
     O(attention.sinkhorn, "-1", -1, 100, NULL, "row and column normalisation passes before Eq. 2, -1 = as the model says"),
     O(attention.power, "0", 0, 10, NULL, "exponent of the entries before normalisation, 0 = as the model says"),
 
+    O(surface.method, "follow", 0, 0, CH4_SURFACE_METHOD_CHOICES,
+      "how a mesh is made from the anchor's latent: followed from a coarse grid (chain.anchor_resolution), or as ActionMesh (flash) or TripoSG (hierarchical) do it"),
+    O(surface.compat, "fixed", 0, 0, CH4_SURFACE_COMPAT_CHOICES,
+      "flash and hierarchical: without the reference's defects, or with them, for results that can be compared with its own (docs/model.md)"),
+    O(surface.depth, "9", 4, 10, NULL, "flash and hierarchical: octree depth, 2^depth nominal cells per axis; lowered until mesh.max_faces is met"),
+
     O(chain.resolution, "0", 0, 512, NULL, "cells per axis of the surfaces that give candidate points, 0 = by the number of tokens (32, 64 or 126), else at least 8"),
     O(chain.anchor_resolution, "96", 8, 512, NULL, "cells per axis of a mesh made from the anchor's latent"),
     O(chain.band, "0.1", 0, 100, NULL, "cells of a coarse grid whose field is closer to zero than this are refined whole, 0 = off"),
@@ -148,6 +154,8 @@ static void check_between_options(const ch4_config *c, ch4_problems *p)
                          (long long)c->decode.window);
     if (c->decode.foreground == CH4_FOREGROUND_MASK && !c->decode.mask[0])
         ch4_problems_add(p, "decode.foreground: mask needs decode.mask");
+    if (c->surface.compat == CH4_SURFACE_REFERENCE && c->surface.method == CH4_SURFACE_FOLLOW)
+        ch4_problems_add(p, "surface.compat: reference needs surface.method flash (as ActionMesh) or hierarchical (as TripoSG)");
     if (c->chain.resolution > 0 && c->chain.resolution < 8)
         ch4_problems_add(p, "chain.resolution: %lld is neither 0 nor at least 8", (long long)c->chain.resolution);
     if (c->chain.candidates_min > c->chain.candidates)

@@ -54,6 +54,13 @@ typedef enum ch4_score_rule { CH4_SCORE_MAX, CH4_SCORE_MAX_MASS } ch4_score_rule
 typedef enum ch4_patch_norm { CH4_PATCH_RAW, CH4_PATCH_NORM } ch4_patch_norm;
 #define CH4_PATCH_NORM_CHOICES "raw|patchnorm"
 
+/* How the anchor's field becomes a mesh where none is given: along the surface from a coarse grid on, or as ActionMesh or TripoSG do it. */
+typedef enum ch4_surface_method { CH4_SURFACE_FOLLOW, CH4_SURFACE_FLASH, CH4_SURFACE_HIERARCHICAL } ch4_surface_method;
+#define CH4_SURFACE_METHOD_CHOICES "follow|flash|hierarchical"
+
+typedef enum ch4_surface_compat { CH4_SURFACE_FIXED, CH4_SURFACE_REFERENCE } ch4_surface_compat;
+#define CH4_SURFACE_COMPAT_CHOICES "fixed|reference"
+
 /* What moves the mesh: landmarks of the attention chain, or the model's temporal autoencoder (ActionMesh stage II). */
 typedef enum ch4_animate_method { CH4_ANIMATE_CHAIN, CH4_ANIMATE_LEARNED } ch4_animate_method;
 #define CH4_ANIMATE_METHOD_CHOICES "chain|learned"
@@ -109,6 +116,11 @@ typedef struct ch4_config {
         int64_t sinkhorn;
         double power;
     } attention;
+    struct {
+        ch4_surface_method method;
+        ch4_surface_compat compat;
+        int64_t depth;
+    } surface;
     struct {
         int64_t resolution, anchor_resolution;
         double band;

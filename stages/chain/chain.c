@@ -39,6 +39,15 @@ static ch4_match_rows rows_of(const ch4_config *c, const ch4_model_info *m)
     return m->chain.unit_norm ? CH4_MATCH_UNIT : CH4_MATCH_PLAIN;
 }
 
+static ch4_octree_options octree_of(const ch4_config *c)
+{
+    ch4_octree_options o = ch4_octree_defaults();
+    o.method = c->surface.method == CH4_SURFACE_HIERARCHICAL ? CH4_OCTREE_HIERARCHICAL : CH4_OCTREE_FLASH;
+    o.depth = (int)c->surface.depth;
+    o.reference = c->surface.compat == CH4_SURFACE_REFERENCE;
+    return o;
+}
+
 ch4_chain_options ch4_chain_resolve(const ch4_config *c, const ch4_model_info *m)
 {
     /* A temperature that the model gives is relative to the best score. */
@@ -49,6 +58,8 @@ ch4_chain_options ch4_chain_resolve(const ch4_config *c, const ch4_model_info *m
         .cells = c->chain.resolution,
         .anchor_cells = c->chain.anchor_resolution,
         .band = c->chain.band,
+        .octree = c->surface.method != CH4_SURFACE_FOLLOW,
+        .deep = octree_of(c),
         .inside = m->field.inside == CH4_MODEL_INSIDE_AUTO ? 0 : m->field.inside == CH4_MODEL_INSIDE_POSITIVE ? 1 : -1,
         .most = c->chain.candidates,
         .least = c->chain.candidates_min,
@@ -196,6 +207,9 @@ static ch4_status run_and_write(ch4_stage *stage, chain_state *s, const ch4_stag
                              .frame_to_anchor = d->attention.frame_to_anchor, .map = map_of, .map_ctx = &d->attention, .mesh = &a->mesh,
                              .landmark = a->landmark, .K = a->K, .progress = progress, .progress_ctx = stage};
     ch4_status status = ch4_chain_run(&out, &in, &options, err);
+    if (status == CH4_OK && out.probed != out.inside)
+        ch4_stage_note(stage, &w->clip, "model.yaml says that the field is %s inside, the anchor's own field looks the other way (%.0f %% of the cube's faces): check "
+                       "field.inside", out.inside > 0 ? "positive" : "negative", 100 * out.probe_share);
     if (status == CH4_OK)
         status = ch4_store_create(&writer, w->output, err);
     if (status == CH4_OK)

@@ -202,5 +202,11 @@ ch4_status ch4_chain_write(ch4_store_writer *writer, const ch4_chain_in *in, con
         status = ch4_store_set_int(writer, "anchor_slot", in->anchor, err);
     if (status == CH4_OK)
         status = ch4_store_set_int(writer, "grid", in->grid, err);
+    if (status == CH4_OK)
+        status = ch4_store_set_int(writer, "field_inside", out->inside, err);
+    if (status == CH4_OK)
+        status = ch4_store_set_int(writer, "field_probed", out->probed, err);
+    if (status == CH4_OK)
+        status = ch4_store_set_real(writer, "field_probe_share", out->probe_share, err);
     return status;
 }

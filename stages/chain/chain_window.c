@@ -18,8 +18,11 @@ ch4_status ch4_chain_make_anchor(ch4_mesh *out, ch4_vae *vae, const float *z, in
     *out = (ch4_mesh){0};
     ch4_status status = ch4_vae_cache_create(&cache, vae, z, N, NULL, err);
     ch4_surface_in in = {vae, cache, options->anchor_cells, options->band, options->inside};
+    double share;
+    if (status == CH4_OK && !in.inside)
+        status = ch4_surface_probe(&in.inside, &share, vae, cache, err);
     if (status == CH4_OK)
-        status = ch4_surface_anchor(out, &in, options->floaters, options->max_faces, err);
+        status = ch4_surface_anchor(out, &in, options->octree ? &options->deep : NULL, options->floaters, options->max_faces, err);
     ch4_vae_cache_destroy(&cache);
     return status;
 }
@@ -219,7 +222,7 @@ static ch4_status add_candidates(window_work *k, const ch4_vae_cache *cache, int
     ch4_mesh surface = {0};
     float *fresh = NULL;
     ch4_chain_out *out = k->out;
-    const ch4_surface_in in = {k->in->vae, cache, ch4_chain_cells(k->options, k->N), k->options->band, k->options->inside};
+    const ch4_surface_in in = {k->in->vae, cache, ch4_chain_cells(k->options, k->N), k->options->band, out->inside};
     ch4_rng rng = ch4_rng_at(k->options->seed, (uint64_t)frame);
     ch4_status status = ch4_surface_extract(&surface, NULL, &in, err);
     if (status == CH4_OK)
@@ -310,8 +313,11 @@ ch4_status ch4_chain_run(ch4_chain_out *out, const ch4_chain_in *in, const ch4_c
         status = work_alloc(&k, err);
     if (status == CH4_OK)
         status = ch4_vae_cache_create(&k.anchor_cache, in->vae, in->latents + in->anchor * k.N * k.D, k.N, NULL, err);
+    if (status == CH4_OK)
+        status = ch4_surface_probe(&out->probed, &out->probe_share, in->vae, k.anchor_cache, err);
     if (status)
         goto out;
+    out->inside = options->inside ? options->inside : out->probed;
     anchor_positions(&k, out->path + 3 * in->anchor * k.K);
     for (int64_t i = 0; i < k.K; i++)
         out->score[in->anchor * k.K + i] = 1;

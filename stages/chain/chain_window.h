@@ -4,6 +4,7 @@
 #define CH4_CHAIN_WINDOW_H
 
 #include "mesh/mesh.h"
+#include "mesh/octree_surface.h"
 #include "model/vae.h"
 #include "stages/chain/match.h"
 #include "stages/chain/token_map.h"
@@ -12,6 +13,8 @@ typedef struct ch4_chain_options {
     int64_t cells, anchor_cells; /* of the surfaces, per axis: candidates (0 = by the number of tokens), and an anchor mesh that is made */
     double band;                 /* see ch4_surface_in */
     int inside;                  /* sign of the field inside, 0 = find out */
+    bool octree;                 /* a made anchor mesh comes from the reference's extraction ... */
+    ch4_octree_options deep;     /* ... with these options */
     int64_t most, least;         /* candidate points of a frame */
     double floaters;             /* of a made anchor mesh */
     int64_t max_faces;
@@ -61,6 +64,9 @@ typedef struct ch4_chain_out {
     int32_t *count;       /* [T]: candidate points of each frame */
     float *surface;       /* [sum count,3], in frame order */
     int64_t n_surface;
+    int inside;           /* sign of the field inside, as used for all frames of the window */
+    int probed;           /* the same as the anchor's field itself shows it (ch4_surface_probe) ... */
+    double probe_share;   /* ... and how clearly: 0.5 to 1 */
 } ch4_chain_out;
 
 /* Cells per axis of the surfaces that give candidates, options->cells resolved for N tokens. */

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/base.h"
+#include "mesh/kdtree.h"
 #include "stages/chain/chain_window.h"
 #include "stages/chain/surface.h"
 #include "tensor/safetensors.h"
@@ -158,6 +159,85 @@ static void anchor_mesh_has_at_most_the_faces_asked_for(void **state)
     rig_close(&r);
 }
 
+/* Share of the points (p + shift) * scale that lie on a point of the tree. */
+static double share_on(const ch4_kdtree *tree, const float *points, int64_t n, double shift, double scale)
+{
+    double on = 0, d2;
+    for (int64_t i = 0; i < n; i++) {
+        double p[3];
+        for (int k = 0; k < 3; k++)
+            p[k] = (points[3 * i + k] + shift) * scale;
+        ch4_kdtree_nearest(tree, p, &d2);
+        on += d2 < 1e-10;
+    }
+    return on / (double)n;
+}
+
+/* The reference's extraction is that of the same samples, displaced. */
+static void anchor_mesh_as_the_reference_makes_it(void **state)
+{
+    (void)state;
+    rig r = {0};
+    ch4_err err = {0};
+    ch4_chain_options o = options;
+    ch4_mesh made[2], small;
+    ch4_kdtree *tree = NULL;
+    rig_open(&r, 1);
+    o.octree = true;
+    o.inside = 1; /* as the reference takes it, so that ambiguous cells are cut the same way */
+    o.floaters = 0;
+    for (int reference = 0; reference < 2; reference++) {
+        o.deep = ch4_octree_defaults();
+        o.deep.depth = 5;
+        o.deep.reference = reference;
+        o.max_faces = 0;
+        if (ch4_chain_make_anchor(&made[reference], r.vae, r.z.data, r.z.shape[1], &o, &err))
+            fail_msg("%s", err.msg);
+    }
+    assert_int_equal(ch4_kdtree_create(&tree, made[0].vert, made[0].n_vert, &err), CH4_OK);
+    assert_true(share_on(tree, made[1].vert, made[1].n_vert, 0, 1) < 0.01);
+    assert_int_equal(made[0].n_vert, made[1].n_vert);
+    assert_true(share_on(tree, made[1].vert, made[1].n_vert, 1.005 / 32, 32.0 / 31) > 0.75); /* the others lie at the cube, where fixed ones are clamped */
+    ch4_kdtree_destroy(&tree);
+    o.max_faces = made[1].n_face / 2;
+    assert_int_equal(ch4_chain_make_anchor(&small, r.vae, r.z.data, r.z.shape[1], &o, &err), CH4_OK); /* by a lower depth */
+    assert_true(small.n_face > 0 && small.n_face <= o.max_faces);
+    ch4_mesh_fini(&small);
+    ch4_mesh_fini(&made[0]);
+    ch4_mesh_fini(&made[1]);
+    rig_close(&r);
+}
+
+/* Counted by hand on the same samples. */
+static void field_is_probed_on_the_faces_of_the_cube(void **state)
+{
+    (void)state;
+    rig r = {0};
+    ch4_err err = {0};
+    ch4_vae_cache *cache = NULL;
+    int inside = 0, positive = 0, n = 0;
+    double share = 0;
+    rig_open(&r, 1);
+    assert_int_equal(ch4_vae_cache_create(&cache, r.vae, r.z.data, r.z.shape[1], NULL, &err), CH4_OK);
+    assert_int_equal(ch4_surface_probe(&inside, &share, r.vae, cache, &err), CH4_OK);
+    for (int i = -6; i <= 6; i++)
+        for (int j = -6; j <= 6; j++)
+            for (int k = -6; k <= 6; k++) {
+                int border = (abs(i) == 6) + (abs(j) == 6) + (abs(k) == 6), odd = abs(i % 2) + abs(j % 2) + abs(k % 2);
+                float value, p[3] = {(float)(1.005 * i / 6), (float)(1.005 * j / 6), (float)(1.005 * k / 6)};
+                if (!(border == 3 || (border == 1 && odd == 2)))
+                    continue;
+                assert_int_equal(ch4_vae_query(r.vae, cache, &value, NULL, p, 1, NULL, &err), CH4_OK);
+                positive += value > 0;
+                n++;
+            }
+    assert_int_equal(n, 224);
+    assert_int_equal(inside, 2 * positive > n ? -1 : 1);
+    assert_true(fabs(share - fmax(positive, n - positive) / n) < 1e-9);
+    ch4_vae_cache_destroy(&cache);
+    rig_close(&r);
+}
+
 static void candidates_are_thinned_filled_and_seeded(void **state)
 {
     (void)state;
@@ -200,6 +280,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(window_has_its_invariants_and_no_thread_dependence),
         cmocka_unit_test(anchor_mesh_has_at_most_the_faces_asked_for),
+        cmocka_unit_test(anchor_mesh_as_the_reference_makes_it),
+        cmocka_unit_test(field_is_probed_on_the_faces_of_the_cube),
         cmocka_unit_test(candidates_are_thinned_filled_and_seeded),
         cmocka_unit_test(landmarks_may_be_all_vertices),
     };

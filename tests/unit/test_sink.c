@@ -67,6 +67,9 @@ static void write_motion(int w, int n_vert)
     out = start(w, "chain");
     put(out, "/anchor/vertices", CH4_F32(anchor, V, 3));
     put(out, "/anchor/faces", CH4_VIEW(face, CH4_DTYPE_I32, F, 3));
+    assert_int_equal(ch4_store_set_int(out, "field_inside", 1, NULL), CH4_OK);
+    assert_int_equal(ch4_store_set_int(out, "field_probed", -1, NULL), CH4_OK);
+    assert_int_equal(ch4_store_set_real(out, "field_probe_share", 0.75, NULL), CH4_OK);
     assert_int_equal(ch4_store_commit(&out, NULL, NULL), CH4_OK);
     out = start(w, "denoise");
     assert_int_equal(ch4_store_set_reals(out, "mesh_center", (const double[]){10, 20, 30}, 3, NULL), CH4_OK);
@@ -185,6 +188,10 @@ static void joins_windows_in_the_order_of_the_video(void **state)
     assert_float_equal(json_number_value(json_array_get(json_array_get(K, 1), 2)), 64 + 20, 1e-12);
     assert_int_equal(json_integer_value(json_object_get(summary, "frames")), FRAMES);
     assert_int_equal(json_array_size(json_object_get(summary, "notes")), 1);
+    json_t *field = json_object_get(summary, "field");
+    assert_string_equal(json_string_value(json_object_get(field, "inside")), "positive");
+    assert_string_equal(json_string_value(json_object_get(field, "probed")), "negative");
+    assert_float_equal(json_number_value(json_object_get(field, "probe_share")), 0.75, 1e-12);
     assert_int_equal(report.n_notes, 1);
     json_decref(cameras);
     json_decref(summary);
