@@ -9,8 +9,8 @@ SHELL := /bin/bash
 config ?= release
 werror ?= 0
 V ?= 0
-ifeq ($(filter $(config),release debug asan tsan),)
-$(error config=$(config) is not one of release, debug, asan, tsan)
+ifeq ($(filter $(config),release debug asan tsan fuzz),)
+$(error config=$(config) is not one of release, debug, asan, tsan, fuzz)
 endif
 B := build/$(config)
 Q := $(if $(filter 1,$(V)),,@)
@@ -24,9 +24,10 @@ OPT_release := -O2 -g
 OPT_debug   := -O0 -g3
 OPT_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 OPT_tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
+OPT_fuzz    := $(OPT_asan) -fsanitize-coverage=trace-pc
 
 # These goals must work before anything is installed; test, demo, lint and bench install first and then call make again.
-NEEDS_PKGS := $(filter-out deps clean help test demo lint bench,$(or $(MAKECMDGOALS),all))
+NEEDS_PKGS := $(filter-out deps clean help test demo lint bench fuzz,$(or $(MAKECMDGOALS),all))
 ifneq ($(NEEDS_PKGS),)
 ifneq ($(shell pkg-config --exists $(PKGS) 2>/dev/null && echo yes),yes)
 $(error some of these libraries are missing: $(PKGS); run `make deps`, which installs them)
@@ -61,8 +62,10 @@ PART_A := $(B)/libparts.a
 bin_of = $(if $(filter orchestrator,$(1)),chain4d,chain4d-$(notdir $(1)))
 PROGS := $(foreach d,$(PROG_DIRS),$(B)/bin/$(call bin_of,$(d)))
 TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(TEST_C))
+FUZZ_C := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_C))
 
-.PHONY: all deps test unit kernel-test demo lint bench clean help test-run demo-run lint-run bench-run
+.PHONY: all deps test unit kernel-test fuzz demo lint bench clean help fuzz-run test-run demo-run lint-run bench-run
 all: $(PROGS)
 
 # --- installing what is missing ----------------------------------------------------------------------------------------
@@ -109,7 +112,14 @@ $(B)/tests/%: $(B)/obj/tests/%.o $(SUPPORT_A) $(PART_A) $(LIB_A)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) $(filter %.o,$^) $(SUPPORT_A) $(PART_A) $(LIB_A) -lcmocka $(LIBS) -o $@
 
--include $(patsubst %.o,%.d,$(LIB_O) $(PART_O) $(call obj,$(TEST_C) $(SUPPORT_C) $(addsuffix /main.c,$(PROG_DIRS))))
+# The driver counts what the targets reach, so it is not counted itself.
+FUZZ_DRIVER_O := $(call obj,tests/fuzz/driver.c tests/fuzz/mutate.c)
+$(FUZZ_DRIVER_O): CFLAGS := $(filter-out -fsanitize-coverage=%,$(CFLAGS))
+$(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(FUZZ_DRIVER_O) $(PART_A) $(LIB_A)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) $(filter %.o,$^) $(PART_A) $(LIB_A) $(LIBS) -o $@
+
+-include $(patsubst %.o,%.d,$(LIB_O) $(PART_O) $(FUZZ_DRIVER_O) $(call obj,$(TEST_C) $(SUPPORT_C) $(FUZZ_C) $(addsuffix /main.c,$(PROG_DIRS))))
 .SECONDARY:
 
 # --- tests ---------------------------------------------------------------------------------------------------------------
@@ -119,8 +129,16 @@ unit: $(filter $(B)/tests/unit/% $(B)/tests/kernel/%,$(TESTS))
 	$(Q)tests/run $(B) $^
 kernel-test: $(filter $(B)/tests/kernel/%,$(TESTS))
 	$(Q)tests/run $(B) $^
-test-run: $(PROGS) $(TESTS)
+test-run: $(PROGS) $(TESTS) $(FUZZERS)
 	$(Q)tests/run $(B) $(TESTS) $(SH_TESTS)
+
+# `make fuzz` for all targets a minute each; `make fuzz what=glb seconds=600` for one.
+seconds ?= 60
+what ?=
+fuzz: deps
+	$(Q)$(MAKE) --no-print-directory config=fuzz V=$(V) seconds=$(seconds) what="$(what)" fuzz-run
+fuzz-run: $(FUZZERS)
+	$(Q)tests/fuzz/run $(B) $(seconds) $(what)
 
 # --- the commands of README: install, build, do ----------------------------------------------------------------------------
 test demo lint bench: deps
@@ -150,9 +168,10 @@ help:
 	@echo "make demo       install what is missing, build, turn examples/*.mp4 into animated meshes (build/demo)"
 	@echo "make test       install what is missing, build, run all tests; ends with 'N passed, N failed'"
 	@echo "make unit       unit and kernel tests only"
+	@echo "make fuzz       mutates hostile inputs of every reader; what=NAME seconds=N for one"
 	@echo "make kernel-test  every operation of every backend against ref"
 	@echo "make bench      where the time of a 16-frame clip goes, per stage"
 	@echo "make lint       layers, headers alone, cppcheck"
 	@echo "make deps       install the Debian packages that are missing"
 	@echo "make clean      remove build/"
-	@echo "options: config=release|debug|asan|tsan  werror=1  V=1"
+	@echo "options: config=release|debug|asan|tsan|fuzz  werror=1  V=1"

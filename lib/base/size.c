@@ -7,13 +7,15 @@
 ch4_status ch4_size_bytes(size_t *out, const int64_t *shape, int n, size_t elem_size, ch4_err *err)
 {
     size_t bytes = elem_size;
+    bool empty = false;
     for (int i = 0; i < n; i++) {
         if (shape[i] < 0)
             return ch4_err_set(err, CH4_EINVAL, "negative size %" PRId64 " in dimension %d", shape[i], i);
-        if (!ch4_size_mul(bytes, (size_t)shape[i], &bytes))
+        empty = empty || shape[i] == 0;
+        if (!ch4_size_mul(bytes, shape[i] ? (size_t)shape[i] : 1, &bytes) || bytes > INT64_MAX)
             return ch4_err_set(err, CH4_EINVAL, "product of sizes overflows at dimension %d", i);
     }
-    *out = bytes;
+    *out = empty ? 0 : bytes;
     return CH4_OK;
 }
 

@@ -19,7 +19,8 @@ static inline bool ch4_size_add(size_t a, size_t b, size_t *out)
     return !__builtin_add_overflow(a, b, out);
 }
 
-/* Product of n non-negative sizes times the element size, in bytes. CH4_EINVAL for a negative size or an overflow. */
+/* Product of n non-negative sizes times the element size, in bytes. CH4_EINVAL for a negative size or a product past 2^63, also where another size
+ * is 0: the strides of an empty tensor are products too. */
 ch4_status ch4_size_bytes(size_t *out, const int64_t *shape, int n, size_t elem_size, ch4_err *err);
 
 /* calloc of count * size bytes with the product checked; *out is NULL on failure (CH4_ENOMEM, text names `what`).

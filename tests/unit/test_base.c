@@ -27,11 +27,14 @@ static void size_product_overflow_is_an_error(void **state)
 {
     (void)state;
     size_t bytes;
-    int64_t huge[] = {INT64_MAX, 4}, neg[] = {3, -1}, fine[] = {3, 5};
+    int64_t huge[] = {INT64_MAX, 4}, neg[] = {3, -1}, fine[] = {3, 5}, none[] = {0, 1ll << 40, 7}, stride[] = {0, 1ll << 40, 1ll << 40};
     assert_int_equal(ch4_size_bytes(&bytes, huge, 2, 4, NULL), CH4_EINVAL);
     assert_int_equal(ch4_size_bytes(&bytes, neg, 2, 4, NULL), CH4_EINVAL);
     assert_int_equal(ch4_size_bytes(&bytes, fine, 2, 4, NULL), CH4_OK);
     assert_int_equal(bytes, 60);
+    assert_int_equal(ch4_size_bytes(&bytes, none, 3, 4, NULL), CH4_OK);
+    assert_int_equal(bytes, 0);
+    assert_int_equal(ch4_size_bytes(&bytes, stride, 3, 4, NULL), CH4_EINVAL);
 }
 
 /* Known-answer test of the authors for Philox 4x32-10, counter and key zero. */
