@@ -13,6 +13,7 @@ refused() { # what the copy's errors must say
 begin bundled_model_is_whole
 check_status 0 "$build/bin/chain4d" model check "$models/mini"
 check_grep '^temporal denoiser +[0-9]+ +[0-9]+  F16 +denoiser/model.safetensors$' "$ch4_tmp/out"
+check_grep '^input statistics +3 +16513  F32 +familiar.safetensors   familiar up to [0-9.]+$' "$ch4_tmp/out"
 check_grep '^  denoise +weights .* workspace ' "$ch4_tmp/out"
 check_grep '^  chain +weights .* workspace ' "$ch4_tmp/out"
 check_grep '^whole, and this machine can run it$' "$ch4_tmp/out"
@@ -40,6 +41,19 @@ copy
 rm -r "$model/vae"
 refused 'shape autoencoder is missing: .*vae/config.json'
 check_grep '^incomplete: 1 of 3 networks cannot be used$' "$ch4_tmp/out"
+
+begin damaged_input_statistics
+copy
+LC_ALL=C sed -i 's/"mean"/"meen"/' "$model/familiar.safetensors"
+refused "input statistics cannot be read: .*familiar.safetensors.*'mean'"
+
+begin background_remover_may_be_absent_but_not_damaged
+copy
+sed -i 's/^networks:/networks:\n  matting: {path: RMBG}/' "$model/model.yaml"
+check_status 0 "$build/bin/chain4d" model check "$model"
+check_grep '^background remover +- .* RMBG/   not there: runs go without$' "$ch4_tmp/out"
+mkdir "$model/RMBG"
+refused 'background remover is missing: .*RMBG/config.json'
 
 begin networks_of_different_models
 copy

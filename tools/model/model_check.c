@@ -10,15 +10,17 @@
 #include "model/denoiser.h"
 #include "model/image_encoder.h"
 #include "model/image_processor.h"
+#include "model/matting.h"
 #include "model/net_config.h"
 #include "model/temporal_decoder.h"
 #include "model/vae.h"
+#include "stages/denoise/familiar.h"
 
 enum { PATH_LEN = 4096 };
-enum { DENOISER, TRANSFORMER, VAE, IMAGE_ENCODER, AUTOENCODER };
+enum { DENOISER, TRANSFORMER, VAE, IMAGE_ENCODER, AUTOENCODER, MATTING };
 
 static const char *const network_name[CH4_MODEL_NETWORKS] = {"temporal denoiser", "image-to-3D transformer", "shape autoencoder", "image encoder",
-                                                             "temporal autoencoder"};
+                                                             "temporal autoencoder", "background remover"};
 
 typedef struct checker {
     ch4_model_check *out;
@@ -80,9 +82,11 @@ static ch4_status survey(checker *k, int which, const json_t *config, const ch4_
     case IMAGE_ENCODER:
         st = ch4_image_encoder_config_parse(&k->image_encoder, config, err);
         return st ? st : ch4_image_encoder_survey(&k->image_encoder, file, report, err);
-    default:
+    case AUTOENCODER:
         st = ch4_temporal_decoder_config_parse(&k->autoencoder, config, err);
         return st ? st : ch4_temporal_decoder_survey(&k->autoencoder, file, report, err);
+    default:
+        return ch4_matting_survey(file, report, err);
     }
 }
 
@@ -109,6 +113,8 @@ static void check_network(checker *k, int which)
         complain(k, "%s: path too long", n->name);
         return;
     }
+    if (which == MATTING && access(dir, F_OK) != 0)
+        return; /* a model may name it and be given without: decode then does without */
     ch4_status st = ch4_net_open_dir(&config, &file, dir, &err);
     if (!st) {
         const char *path = ch4_safetensors_path(file), *slash = strrchr(path, '/');
@@ -144,6 +150,26 @@ static void check_processor(checker *k)
                  k->processor.crop_width, k->image_encoder.patch);
 }
 
+/* What the training's images looked like. */
+static void check_familiar(checker *k, const char *name)
+{
+    ch4_model_familiar *f = &k->out->familiar;
+    ch4_familiar familiar = {0};
+    ch4_err err = {0};
+    char path[PATH_LEN];
+    f->named = name[0] != 0;
+    if (!f->named || snprintf(f->path, sizeof f->path, "%s", name) >= (int)sizeof f->path || snprintf(path, sizeof path, "%s/%s", k->dir, name) >= (int)sizeof path)
+        return;
+    if (!k->out->network[IMAGE_ENCODER].found)
+        return;
+    f->found = ch4_familiar_load(&familiar, path, k->image_encoder.width, &err) == CH4_OK;
+    if (!f->found)
+        complain(k, "input statistics cannot be read: %s", err.msg);
+    f->width = familiar.width;
+    f->limit = (double)familiar.limit;
+    ch4_familiar_fini(&familiar);
+}
+
 static void same(checker *k, int64_t a, const char *a_name, int64_t b, const char *b_name)
 {
     if (a != b)
@@ -167,7 +193,7 @@ static void check_fit(checker *k)
 }
 
 /* Memory of the stages that hold networks. A parameter takes 4 bytes, and a process keeps what it has opened. */
-static ch4_status size_stages(checker *k, int64_t points, ch4_err *err)
+static ch4_status size_stages(checker *k, int64_t points, int64_t matting_side, ch4_err *err)
 {
     ch4_model_check *o = k->out;
     const ch4_model_network *n = o->network;
@@ -185,6 +211,8 @@ static ch4_status size_stages(checker *k, int64_t points, ch4_err *err)
         st = ch4_vae_workspace(&encode, &decode, &k->vae, points, N, err);
     if (!st && n[AUTOENCODER].found)
         st = ch4_temporal_decoder_workspace(&o->motion_work, &k->autoencoder, T, N, err);
+    if (!st && n[MATTING].found)
+        st = ch4_matting_workspace(&o->matting_work, matting_side, matting_side, err);
     if (st)
         return st;
     size_t maps = (size_t)(T * N * (N + S)) * 2 * sizeof(float); /* attention that is read: on the backend, and as it is stored */
@@ -192,6 +220,7 @@ static ch4_status size_stages(checker *k, int64_t points, ch4_err *err)
     o->denoise_work = window + anchor + pictures + encode + maps;
     o->chain_weights = 4 * (size_t)k->vae_decoder;
     o->chain_work = decode;
+    o->matting_weights = 4 * (size_t)k->loaded[MATTING];
     o->motion_weights = 4 * (size_t)k->loaded[AUTOENCODER];
     o->sized = true;
     return CH4_OK;
@@ -245,18 +274,19 @@ ch4_status ch4_model_check_dir(ch4_model_check *out, const char *dir, void (*pro
         return st;
     snprintf(out->name, sizeof out->name, "%s", info.name);
     const char *folder[CH4_MODEL_NETWORKS] = {info.networks.denoiser.path, info.networks.transformer.path, info.networks.vae.path,
-                                              info.networks.image_encoder.path, info.networks.autoencoder.path};
+                                              info.networks.image_encoder.path, info.networks.autoencoder.path, info.networks.matting.path};
     for (int i = 0; i < CH4_MODEL_NETWORKS; i++) {
         ch4_model_network *n = &out->network[i];
         n->name = network_name[i];
-        n->wanted = i == TRANSFORMER ? info.networks.image_to_3d == CH4_MODEL_IMAGE3D_TRIPOSG : i == AUTOENCODER ? folder[i][0] : true;
+        n->wanted = i == TRANSFORMER ? info.networks.image_to_3d == CH4_MODEL_IMAGE3D_TRIPOSG : i >= AUTOENCODER ? folder[i][0] : true;
         if (snprintf(n->path, sizeof n->path, "%s", folder[i]) >= (int)sizeof n->path)
             complain(&k, "%s: path too long", n->name);
         check_network(&k, i);
     }
     check_processor(&k);
+    check_familiar(&k, info.familiar.path);
     check_fit(&k);
-    st = size_stages(&k, info.networks.vae.points, err);
+    st = size_stages(&k, info.networks.vae.points, info.networks.matting.side, err);
     measure_machine(out);
     out->runs = !st && out->sized && out->problems == 0 && (!out->memory || wanted_bytes(out) <= out->memory);
     ch4_model_info_fini(&info);
@@ -283,10 +313,12 @@ static void print_memory(const ch4_model_check *c, FILE *out)
     char a[32], b[32];
     fprintf(out, "\nmemory for a window of %" PRId64 " frames of %" PRId64 " tokens with %" PRId64 " image tokens, parameters as 32-bit floats:\n", c->frames, c->tokens,
             c->context);
+    if (c->matting_weights)
+        print_stage(out, "decode", c->matting_weights, c->matting_work, "   (videos without alpha or mask)");
     print_stage(out, "denoise", c->denoise_weights, c->denoise_work, "");
     print_stage(out, "chain", c->chain_weights, c->chain_work, "");
     if (c->motion_weights)
-        print_stage(out, "stage II", c->motion_weights, c->motion_work, "   (not part of a run)");
+        print_stage(out, "animate", c->motion_weights, c->motion_work, "   (animate.method: learned)");
     fprintf(out, "  both processes together: %s\n", bytes_text(a, wanted_bytes(c)));
     if (c->memory)
         fprintf(out, "this machine: %s of memory, %s of it free now, %ld processors\n", bytes_text(a, c->memory), bytes_text(b, c->memory_free),
@@ -297,7 +329,7 @@ static void print_verdict(const ch4_model_check *c, FILE *out)
 {
     char a[32], b[32];
     int missing = 0, wanted = 0;
-    for (int i = 0; i < CH4_MODEL_NETWORKS; i++) {
+    for (int i = 0; i < MATTING; i++) {
         wanted += c->network[i].wanted;
         missing += c->network[i].wanted && !c->network[i].found;
     }
@@ -321,11 +353,16 @@ void ch4_model_check_print(const ch4_model_check *c, const char *dir, FILE *out)
         if (!n->wanted)
             continue;
         if (!n->found)
-            fprintf(out, "%-24s %8s %14s  %-9s %s/\n", n->name, "-", "-", "-", n->path);
+            fprintf(out, "%-24s %8s %14s  %-9s %s/%s\n", n->name, "-", "-", "-", n->path, i == MATTING ? "   not there: runs go without" : "");
         else
             fprintf(out, "%-24s %8" PRId64 " %14" PRId64 "  %-9s %s/%s%s\n", n->name, n->tensors, n->parameters, n->dtypes, n->path, n->file,
                     n->problems ? "   damaged" : "");
     }
+    const ch4_model_familiar *f = &c->familiar;
+    if (f->named && f->found)
+        fprintf(out, "%-24s %8d %14" PRId64 "  %-9s %s   familiar up to %.1f\n", "input statistics", 3, f->width * (f->width + 1) + 1, "F32", f->path, f->limit);
+    else if (f->named)
+        fprintf(out, "%-24s %8s %14s  %-9s %s\n", "input statistics", "-", "-", "-", f->path);
     if (c->sized)
         print_memory(c, out);
     print_verdict(c, out);

@@ -8,7 +8,7 @@
 
 #include "base/err.h"
 
-enum { CH4_MODEL_NETWORKS = 5 };
+enum { CH4_MODEL_NETWORKS = 6 };
 
 typedef struct ch4_model_network {
     const char *name;   /* what it does */
@@ -19,13 +19,23 @@ typedef struct ch4_model_network {
     char dtypes[64];    /* as stored, "F32" or "BF16 F32" */
 } ch4_model_network;
 
+/* The file that says what familiar pictures look like (stages/denoise/familiar.h). */
+typedef struct ch4_model_familiar {
+    char path[256];
+    bool named, found;
+    int64_t width; /* of the image features */
+    double limit;
+} ch4_model_familiar;
+
 typedef struct ch4_model_check {
     char name[128];
     ch4_model_network network[CH4_MODEL_NETWORKS];
+    ch4_model_familiar familiar;
     int64_t problems;                   /* of all kinds; each went to the reporter */
     int64_t frames, tokens, context;    /* window that memory is stated for: T, N, S */
     bool sized;                         /* what follows is known */
-    size_t denoise_weights, denoise_work, chain_weights, chain_work, motion_weights, motion_work; /* bytes */
+    size_t denoise_weights, denoise_work, chain_weights, chain_work, motion_weights, motion_work, matting_weights,
+        matting_work;                   /* bytes */
     size_t memory, memory_free;         /* of this machine, or of the control group where that is less; 0 = unknown */
     bool runs;                          /* whole, and denoise and chain fit side by side */
 } ch4_model_check;
