@@ -1,9 +1,9 @@
-/* The chain stage: run files to arrays and back. What it computes is in chain_window.h. */
+/* The chain stage: run files to arrays and back. What it computes is in lib/chain. */
 #ifndef CH4_CHAIN_H
 #define CH4_CHAIN_H
 
+#include "chain/chain_options.h"
 #include "stage/stage.h"
-#include "stages/chain/chain_window.h"
 
 /* Functions of the stage's table, see stage/stage.h. The state is the opened model with the options of the run.
  *
@@ -12,10 +12,5 @@
 ch4_status ch4_chain_open(ch4_stage *stage, void **state, ch4_err *err);
 ch4_status ch4_chain_process(ch4_stage *stage, void *state, const ch4_stage_window *window, ch4_err *err);
 void       ch4_chain_close(ch4_stage *stage, void *state);
-
-/* Options of a window but for the seed: the pipeline file over what the model says. */
-struct ch4_config;
-struct ch4_model_info;
-ch4_chain_options ch4_chain_resolve(const struct ch4_config *config, const struct ch4_model_info *model);
 
 #endif

@@ -3,7 +3,7 @@
 #define CH4_CHAIN_FILES_H
 
 #include "mesh/mesh.h"
-#include "stages/chain/chain_window.h"
+#include "chain/chain_window.h"
 #include "store/attention.h"
 
 /* One window's wNNNN.denoise.h5. Free with ch4_chain_denoised_fini. */

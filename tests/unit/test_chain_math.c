@@ -9,9 +9,10 @@
 #include <string.h>
 
 #include "base/base.h"
-#include "stages/chain/match.h"
-#include "stages/chain/patches.h"
-#include "stages/chain/token_map.h"
+#include "chain/match.h"
+#include "chain/pairs.h"
+#include "chain/patches.h"
+#include "chain/token_map.h"
 
 static void directions_agree_on_transposed_maps(void **state)
 {
@@ -124,7 +125,7 @@ static void chain_finds_a_known_permutation(void **state)
         assert_int_equal(ch4_pool_create(&pool, run + 1, NULL), CH4_OK);
         ch4_map_prepare(w, NULL, map, N, &(ch4_map_reading){.normalize = true, .power = 1});
         assert_int_equal(ch4_match_transport(nn, transport, rows, w, V, N, NULL), CH4_OK);
-        ch4_match_in in = {transport, candidates, points, V, U, N, K, {true, 1e-3}};
+        ch4_match_in in = {transport, candidates, points, V, U, N, K, {true, 1e-3}, NULL};
         assert_int_equal(ch4_match_points(nn, pool, path[run], score[run], &in, NULL), CH4_OK);
         in.n_candidates = 0;
         float nothing[3 * V], zero[V];
@@ -155,12 +156,59 @@ static void soft_argmax_stays_between_the_centres(void **state)
     assert_true(xy[0] == 4 && xy[1] == 4);
 }
 
+/* The pruned search for the strongest pair of tokens against all of them, and the choice of reliable matches. */
+static void pairs_are_the_strongest(void **state)
+{
+    (void)state;
+    enum { K = 40, N = 17, U = 9 };
+    float rows[K * N], w[N * N], cand[U * N], score[K];
+    int32_t best[K];
+    ch4_token_pair pairs[K];
+    ch4_rng rng = ch4_rng_at(3, 5);
+    for (int i = 0; i < K * N; i++)
+        rows[i] = (float)pow(ch4_rng_uniform(&rng), 6);
+    for (int i = 0; i < N * N; i++)
+        w[i] = (float)pow(ch4_rng_uniform(&rng), 6);
+    for (int i = 0; i < U * N; i++)
+        cand[i] = (float)pow(ch4_rng_uniform(&rng), 6);
+    for (int v = 0; v < K; v++) {
+        best[v] = v == 7 ? -1 : (int32_t)ch4_rng_below(&rng, U);
+        score[v] = (float)ch4_rng_uniform(&rng);
+    }
+    score[7] = 1, score[3] = 0.9f;
+    for (int j = 0; j < N; j++)
+        rows[3 * N + j] = 0; /* no product at all */
+    const ch4_pairs_in in = {.rows = rows, .w = w, .candidates = cand, .best = best, .score = score, .n_points = K, .n_tokens = N, .slot = 4, .share = 0.5};
+    int64_t n = 0, expected = 0;
+    assert_int_equal(ch4_pairs_find(pairs, &n, &in, NULL), CH4_OK);
+    for (int v = 0; v < K; v++) {
+        int above = 0, bt = -1, bs = -1;
+        float top = 0;
+        for (int i = 0; i < K; i++)
+            above += score[i] > score[v];
+        if (above >= K / 2 || v == 7 || v == 3)
+            continue;
+        for (int t = 0; t < N; t++)
+            for (int s = 0; s < N; s++) {
+                float x = rows[v * N + t] * w[s * N + t] * cand[best[v] * N + s];
+                if (x > top)
+                    top = x, bt = t, bs = s;
+            }
+        assert_true(expected < n);
+        const ch4_token_pair *p = &pairs[expected++];
+        assert_true(p->slot == 4 && p->anchor == bt && p->token == bs && p->confidence == score[v]);
+    }
+    assert_int_equal(n, expected);
+    assert_true(n == K / 2 - 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(directions_agree_on_transposed_maps),     cmocka_unit_test(sinkhorn_makes_both_sides_stochastic),
         cmocka_unit_test(empty_rows_stay_zero),                    cmocka_unit_test(top_agrees_with_sorting_for_every_k),
         cmocka_unit_test(blend_scales_with_the_best_score_or_not), cmocka_unit_test(chain_finds_a_known_permutation),
+        cmocka_unit_test(pairs_are_the_strongest),
         cmocka_unit_test(soft_argmax_stays_between_the_centres),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

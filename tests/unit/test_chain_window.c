@@ -11,9 +11,9 @@
 #include <string.h>
 
 #include "base/base.h"
+#include "chain/chain_window.h"
+#include "chain/surface.h"
 #include "mesh/kdtree.h"
-#include "stages/chain/chain_window.h"
-#include "stages/chain/surface.h"
 #include "tensor/safetensors.h"
 
 static const char golden[] = "tests/golden/triposg_vae_decode";

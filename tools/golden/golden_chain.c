@@ -6,9 +6,9 @@
 
 #include "golden.h"
 #include "nn/nn.h"
-#include "stages/chain/match.h"
-#include "stages/chain/patches.h"
-#include "stages/chain/token_map.h"
+#include "chain/match.h"
+#include "chain/patches.h"
+#include "chain/token_map.h"
 
 static const double CLEAR = 1e-6; /* of the largest score: a smaller gap does not decide an index in float32 */
 

@@ -1,4 +1,4 @@
-#include "stages/chain/chain_window.h"
+#include "chain/chain_window.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -7,8 +7,9 @@
 #include "base/base.h"
 #include "mesh/curvature.h"
 #include "mesh/fps.h"
-#include "stages/chain/patches.h"
-#include "stages/chain/surface.h"
+#include "chain/pairs.h"
+#include "chain/patches.h"
+#include "chain/surface.h"
 
 enum { VERTEX_BLOCK = 4096 }; /* vertices of Eq. 7 that are held at once */
 
@@ -86,6 +87,7 @@ typedef struct window_work {
     float *rows, *mass_of, *transport;      /* [K,N] of the landmarks, [N], [K,N] */
     float *map, *w;                         /* [N,N] */
     float *patch_f32;                       /* [N,P] */
+    int32_t *matched;                       /* [K] candidate of each landmark */
     float *anchor_patch, *frame_patch, *patch_scratch, *patch_score; /* [P,N] x3, [P,P] */
 } window_work;
 
@@ -104,21 +106,23 @@ static ch4_status work_alloc(window_work *k, ch4_err *err)
     ch4_status status = CH4_OK;
     for (size_t i = 0; status == CH4_OK && i < sizeof arrays / sizeof arrays[0]; i++)
         status = ch4_calloc(arrays[i].at, (size_t)arrays[i].count, sizeof(float), "window of the chain", err);
-    return status;
+    return status ? status : ch4_calloc(&k->matched, (size_t)k->K, sizeof *k->matched, "window of the chain", err);
 }
 
 static void work_free(window_work *k)
 {
     ch4_vae_cache_destroy(&k->anchor_cache);
+    free(k->matched);
     float *arrays[] = {k->rows, k->mass_of, k->transport, k->map, k->w, k->patch_f32, k->anchor_patch, k->frame_patch, k->patch_scratch, k->patch_score};
     for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++)
         free(arrays[i]);
 }
 
-static ch4_status out_alloc(ch4_chain_out *out, int64_t T, int64_t K, int64_t P, ch4_err *err)
+static ch4_status out_alloc(ch4_chain_out *out, int64_t T, int64_t K, int64_t P, bool pairs, ch4_err *err)
 {
     ch4_status s;
-    if ((s = ch4_calloc(&out->path, (size_t)(T * K * 3), sizeof(float), "paths", err)) ||
+    if ((pairs && (s = ch4_calloc(&out->pair, (size_t)(T * K), sizeof *out->pair, "token pairs", err))) ||
+        (s = ch4_calloc(&out->path, (size_t)(T * K * 3), sizeof(float), "paths", err)) ||
         (s = ch4_calloc(&out->score, (size_t)(T * K), sizeof(float), "paths", err)) ||
         (s = ch4_calloc(&out->patch_match, (size_t)(T * P), sizeof(int32_t), "patches", err)) ||
         (s = ch4_calloc(&out->patch_xy, (size_t)(T * P * 2), sizeof(float), "patches", err)) ||
@@ -140,6 +144,7 @@ void ch4_chain_out_fini(ch4_chain_out *out)
     free(out->vertex_score);
     free(out->count);
     free(out->surface);
+    free(out->pair);
     *out = (ch4_chain_out){0};
 }
 
@@ -255,6 +260,13 @@ static void scale_by_mass(const window_work *k, float *score)
     }
 }
 
+static ch4_status find_pairs(const window_work *k, int64_t frame, const float *candidates, ch4_err *err)
+{
+    const ch4_pairs_in in = {.rows = k->rows, .w = k->w, .candidates = candidates, .best = k->matched, .score = k->out->score + frame * k->K,
+                             .n_points = k->K, .n_tokens = k->N, .slot = (int32_t)frame, .share = k->options->pair_share};
+    return k->options->pair_share > 0 ? ch4_pairs_find(k->out->pair, &k->out->n_pair, &in, err) : CH4_OK;
+}
+
 /* Eq. 2 to 4 of one frame. */
 static ch4_status match_landmarks(window_work *k, const ch4_vae_cache *cache, int64_t frame, const float *points, int64_t n, ch4_err *err)
 {
@@ -267,11 +279,13 @@ static ch4_status match_landmarks(window_work *k, const ch4_vae_cache *cache, in
     if (status == CH4_OK) {
         ch4_match_prepare_rows(candidates, n, k->N, k->options->rows);
         const ch4_match_in in = {.transport = k->transport, .candidates = candidates, .points = points, .n_points = k->K, .n_candidates = n,
-                                 .n_tokens = k->N, .k = k->options->k, .blend = k->options->blend};
+                                 .n_tokens = k->N, .k = k->options->k, .blend = k->options->blend, .matched = k->matched};
         status = ch4_match_points(k->in->nn, k->in->pool, k->out->path + 3 * frame * k->K, score, &in, err);
     }
     if (status == CH4_OK && k->options->score_mass)
         scale_by_mass(k, score);
+    if (status == CH4_OK)
+        status = find_pairs(k, frame, candidates, err);
     free(candidates);
     return status;
 }
@@ -296,7 +310,7 @@ static ch4_status run_frame(window_work *k, int64_t frame, ch4_err *err)
         in->map(in->map_ctx, frame, k->map);
         ch4_map_prepare(k->w, k->mass_of, k->map, k->N, &reading);
         status = match_landmarks(k, cache, frame, points, n, err);
-        if (status == CH4_OK)
+        if (status == CH4_OK && in->patch)
             status = match_patches(k, frame, err);
     }
     ch4_vae_cache_destroy(&own);
@@ -308,7 +322,7 @@ ch4_status ch4_chain_run(ch4_chain_out *out, const ch4_chain_in *in, const ch4_c
     window_work k = {.in = in, .options = options, .out = out, .N = in->N, .K = in->K, .P = in->grid * in->grid,
                      .D = ch4_vae_get_config(in->vae)->latent_channels};
     *out = (ch4_chain_out){0};
-    ch4_status status = out_alloc(out, in->T, k.K, k.P, err);
+    ch4_status status = out_alloc(out, in->T, k.K, k.P, options->pair_share > 0, err);
     if (status == CH4_OK)
         status = work_alloc(&k, err);
     if (status == CH4_OK)
@@ -324,14 +338,17 @@ ch4_status ch4_chain_run(ch4_chain_out *out, const ch4_chain_in *in, const ch4_c
     status = ch4_vae_query(in->vae, k.anchor_cache, NULL, k.rows, out->path + 3 * in->anchor * k.K, k.K, NULL, err);
     if (status)
         goto out;
-    read_patches(&k, in->anchor, k.anchor_patch);
-    anchor_patches(&k);
-    status = match_vertices(&k, err);
+    if (in->patch) {
+        read_patches(&k, in->anchor, k.anchor_patch);
+        anchor_patches(&k);
+        status = match_vertices(&k, err);
+    }
     for (int64_t f = 0; status == CH4_OK && f < in->T; f++) {
         status = run_frame(&k, f, err);
         if (status == CH4_OK && in->progress && !in->progress(in->progress_ctx, f + 1, in->T))
             status = ch4_err_set(err, CH4_ECANCELED, "canceled");
     }
+    out->n_pair = ch4_token_pairs_merge(out->pair, out->n_pair);
 out:
     work_free(&k);
     return status;

@@ -1,4 +1,4 @@
-#include "stages/chain/surface.h"
+#include "chain/surface.h"
 
 #include <math.h>
 #include <stdlib.h>

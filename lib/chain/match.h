@@ -40,6 +40,7 @@ typedef struct ch4_match_in {
     const float *points;     /* [U,3] */
     int64_t n_points, n_candidates, n_tokens, k; /* k is reduced to U where there are fewer candidates */
     ch4_blend blend;
+    int32_t *matched;        /* [V] out: the candidate of the best score, -1 where there is none; may be NULL */
 } ch4_match_in;
 
 /* Eq. 3 and 4 for all points, in blocks so that no V x U matrix is held: path [V,3], score [V] = best score of Eq. 3 (the

@@ -1,4 +1,4 @@
-#include "stages/chain/token_map.h"
+#include "chain/token_map.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "stages/chain/patches.h"
+#include "chain/patches.h"
 
 #include <math.h>
 

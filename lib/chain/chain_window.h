@@ -5,9 +5,10 @@
 
 #include "mesh/mesh.h"
 #include "mesh/octree_surface.h"
+#include "model/reinforce.h"
 #include "model/vae.h"
-#include "stages/chain/match.h"
-#include "stages/chain/token_map.h"
+#include "chain/match.h"
+#include "chain/token_map.h"
 
 typedef struct ch4_chain_options {
     int64_t cells, anchor_cells; /* of the surfaces, per axis: candidates (0 = by the number of tokens), and an anchor mesh that is made */
@@ -28,6 +29,7 @@ typedef struct ch4_chain_options {
     bool patch_normalize;
     double patch_temperature;
     int64_t patch_radius;
+    double pair_share;           /* reliable matches of each frame that give token pairs; 0 = none are looked for */
     uint64_t seed;               /* of thinning and sampling */
 } ch4_chain_options;
 
@@ -40,7 +42,7 @@ typedef struct ch4_chain_in {
     const int64_t *frame; /* [T] number of the frame in each slot: written beside the results, else unused */
     double side;      /* of the square frames, pixels */
     const float *latents;         /* [T,N,D] */
-    const uint16_t *patch;        /* float16 [T,N,P]: tokens to image patches */
+    const uint16_t *patch;        /* float16 [T,N,P]: tokens to image patches; NULL: Eq. 6 and 7 are left out (grid unused) */
     bool frame_to_anchor;
     /* Writes the raw map of frame f, [N,N], in its stored orientation. */
     void (*map)(const void *ctx, int64_t frame, float *out);
@@ -67,6 +69,8 @@ typedef struct ch4_chain_out {
     int inside;           /* sign of the field inside, as used for all frames of the window */
     int probed;           /* the same as the anchor's field itself shows it (ch4_surface_probe) ... */
     double probe_share;   /* ... and how clearly: 0.5 to 1 */
+    ch4_token_pair *pair; /* [n_pair] reliable pairs, merged */
+    int64_t n_pair;
 } ch4_chain_out;
 
 /* Cells per axis of the surfaces that give candidates, options->cells resolved for N tokens. */

@@ -1,4 +1,4 @@
-#include "stages/chain/match.h"
+#include "chain/match.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -126,6 +126,7 @@ typedef struct match_job {
     const ch4_match_in *in;
     const float *score;     /* [rows of the block, U] */
     float *path, *best_out; /* of the block */
+    int32_t *matched;       /* of the block, or NULL */
     float *best;            /* [workers, k] */
     int32_t *index, *heap;  /* [workers, k] each */
     int64_t k;
@@ -140,6 +141,8 @@ static void match_row(void *ctx, int64_t row, int worker)
     ch4_match_top(index, best, job->heap + worker * job->k, job->score + row * in->n_candidates, in->n_candidates, job->k);
     ch4_match_blend(job->path + 3 * row, NULL, index, best, in->points, job->k, &in->blend);
     job->best_out[row] = best[0];
+    if (job->matched)
+        job->matched[row] = index[0];
 }
 
 ch4_status ch4_match_points(ch4_nn *nn, ch4_pool *pool, float *path, float *score, const ch4_match_in *in, ch4_err *err)
@@ -152,6 +155,8 @@ ch4_status ch4_match_points(ch4_nn *nn, ch4_pool *pool, float *path, float *scor
         for (int64_t v = 0; v < in->n_points; v++) {
             path[3 * v] = path[3 * v + 1] = path[3 * v + 2] = NAN;
             score[v] = 0;
+            if (in->matched)
+                in->matched[v] = -1;
         }
         return CH4_OK;
     }
@@ -168,6 +173,7 @@ ch4_status ch4_match_points(ch4_nn *nn, ch4_pool *pool, float *path, float *scor
         job.score = scores.data;
         job.path = path + 3 * v;
         job.best_out = score + v;
+        job.matched = in->matched ? in->matched + v : NULL;
         if (status == CH4_OK)
             ch4_pool_run(pool, n, match_row, &job);
     }
