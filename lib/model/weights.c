@@ -63,7 +63,7 @@ static ch4_status create(ch4_weights **out, ch4_nn *nn, const ch4_safetensors *f
     w->nn = nn;
     w->file = file;
     w->report = report;
-    w->n_entries = ch4_safetensors_count(file);
+    w->n_entries = file ? ch4_safetensors_count(file) : 0;
     st = ch4_calloc(&w->entries, (size_t)w->n_entries, sizeof *w->entries, "weight names", err);
     for (int64_t i = 0; !st && i < w->n_entries; i++) {
         entry *e = &w->entries[i];
@@ -178,6 +178,13 @@ static bool take(ch4_weights *w, ch4_tensor *out, const char *name, int rank, co
     snprintf(key.name, sizeof key.name, "%s", name);
     if (w->err.status)
         return false;
+    if (w->report && w->report->tensor)
+        w->report->tensor(w->report->ctx, name, rank, shape);
+    if (!w->file) {
+        *out = ch4_tensor_view(NULL, rank ? CH4_DTYPE_F32 : CH4_DTYPE_I64, rank, shape); /* the only scalars are counters */
+        count(w->report, out, loaded);
+        return true;
+    }
     e = bsearch(&key, w->entries, (size_t)w->n_entries, sizeof key, by_name);
     if (!e) {
         complain(w, "%s: tensor %s is missing", ch4_safetensors_path(w->file), name);

@@ -20,6 +20,7 @@ void       ch4_weights_destroy(ch4_weights **w);
 
 typedef struct ch4_weights_report {
     void (*problem)(void *ctx, const char *text); /* each missing, extra or misshapen tensor, named with its file; may be NULL */
+    void (*tensor)(void *ctx, const char *name, int rank, const int64_t *shape); /* each tensor that the network names, in its order; may be NULL */
     void *ctx;
     int64_t problems, tensors;
     int64_t parameters;                  /* of the network */
@@ -28,7 +29,7 @@ typedef struct ch4_weights_report {
     size_t bytes;                        /* of backend memory that loading takes: what is kept, and the slot of the parts */
 } ch4_weights_report;
 
-/* A survey of file; report is filled until finish, which adds what nobody asked for and then returns CH4_OK. */
+/* A survey of file, or (file NULL) of what the network names, all of it counted as there. report is filled until finish, which adds what nobody asked for and then returns CH4_OK. */
 ch4_status ch4_weights_survey(ch4_weights **out, const ch4_safetensors *file, ch4_weights_report *report, ch4_err *err);
 
 /* What the matrices of `get` and `stack` become in memory. Everything else is f32. */
