@@ -1,5 +1,4 @@
 """Shards together with their encoded latents."""
-import glob
 import os
 
 import numpy as np
@@ -12,10 +11,9 @@ from data import Clips
 class ClipLatents(Clips):
     """Clips whose latents encode_latents.py has written; shards without latents are left out."""
 
-    def __init__(self, pattern, folder, limit=None):
-        super().__init__(pattern, limit)
-        files = [os.path.join(folder, os.path.basename(f).removesuffix(".safetensors") + ".latents.safetensors")
-                 for f in sorted(glob.glob(pattern))]
+    def __init__(self, patterns, folder, limit=None):
+        super().__init__(patterns, limit)
+        files = [os.path.join(folder, os.path.basename(f).removesuffix(".safetensors") + ".latents.safetensors") for f in self.files]
         self.encoded = [tensorfile.load(f) if os.path.exists(f) else None for f in files]
         self.place = [(s, c) for s, c in self.place if self.encoded[s] is not None]
 

@@ -1,8 +1,9 @@
-"""Shards written by chain4d-synth, and the geometry that training needs: farthest points, the creatures' exact distance field.
+"""Shards written by chain4d-synth, and the geometry that training needs: farthest points, distances to the surface.
 
 A shard is a safetensors file of C clips: image u8[C,16,64,64,3], points f16[C,16,M,3], normals f16[C,16,M,3] (point j is the same
-body point in all frames), segments f32[C,16,18,8] (capsule ends a, b and radii; negative radius = unused), patch_xyz f16[C,16,8,8,3],
-patch_cover f16[C,16,8,8], plan u8[C], seed i64[C].
+body point in all frames), patch_xyz f16[C,16,8,8,3], patch_cover f16[C,16,8,8], plan u8[C], seed i64[C]. The field is exact for
+creatures: segments f32[C,16,18,8] (capsule ends a, b and radii; negative radius = unused); and sampled for forms: query
+f16[C,16,Q,3] (a third within 0.03 of the surface, a third within 0.1, a third anywhere), distance f16[C,16,Q].
 """
 import glob
 
@@ -15,19 +16,38 @@ SMOOTHNESS = 0.025    # k of the log-sum-exp union of the capsules
 TRUNCATION = 0.15     # the field is distance / TRUNCATION, clamped to [-1, 1], negative inside
 
 
-class Clips:
-    """All clips of the shards that match a pattern; arrays stay on disk and are read as needed."""
+def shard_files(patterns):
+    """Files that match one pattern or several separated by spaces, in the patterns' order, and the pattern's number of each."""
+    files = [(f, i) for i, pattern in enumerate(patterns.split()) for f in sorted(glob.glob(pattern))]
+    if not files:
+        raise SystemExit(f"no shard matches {patterns}")
+    return [f for f, _ in files], [i for _, i in files]
 
-    def __init__(self, pattern, limit=None):
-        files = sorted(glob.glob(pattern))
-        if not files:
-            raise SystemExit(f"no shard matches {pattern}")
-        self.shards = [tensorfile.load(f) for f in files]
+
+class Clips:
+    """All clips of the shards that match the patterns; arrays stay on disk and are read as needed."""
+
+    def __init__(self, patterns, limit=None):
+        self.files, self.group = shard_files(patterns)
+        self.shards = [tensorfile.load(f) for f in self.files]
         self.place = [(s, c) for s, shard in enumerate(self.shards) for c in range(len(shard["plan"]))][:limit]
         self.frames = self.shards[0]["image"].shape[1]
+        self.by_group = None
 
     def __len__(self):
         return len(self.place)
+
+    def draw(self, size, shares=None, generator=None):
+        """Random clips [size]; shares: how often the clips of each pattern are drawn (None: all clips alike)."""
+        if not shares:
+            return torch.randint(0, len(self), (size,), generator=generator)
+        if self.by_group is None:
+            self.by_group = [torch.tensor([r for r, (s, _) in enumerate(self.place) if self.group[s] == g]) for g in range(len(shares))]
+        groups = torch.multinomial(torch.tensor(shares), size, replacement=True, generator=generator)
+        return torch.stack([rows[torch.randint(0, len(rows), (), generator=generator)] for rows in (self.by_group[g] for g in groups)])
+
+    def has(self, name, clip):
+        return name in self.shards[self.place[clip][0]]
 
     def get(self, name, clip, frames=None):
         """One clip's array or number, all frames or those named."""
@@ -70,6 +90,29 @@ def creature_distance(points, segments):
     h = ((offset * axis[:, None]).sum(-1) / length2[:, None]).clamp(0, 1)
     distance = (offset - h[..., None] * axis[:, None]).norm(dim=-1) - (r0[:, None] + h * (r1 - r0)[:, None])
     return -SMOOTHNESS * torch.logsumexp(-distance / SMOOTHNESS, -1)
+
+
+def field_samples(clips, rows, frames, spreads, anywhere=0, generator=None):
+    """Points [B,Q,3] and their signed distances [B,Q] for clip rows[i] at frame frames[i].
+
+    Creatures: one point for each entry of `spreads`, that far (normally distributed) from a surface point, then `anywhere` points in
+    the cube. Forms: as many of the shard's stored queries, in the same two parts."""
+    near = len(spreads)
+    points = clips.stack("points", rows, frames)
+    index = torch.randint(0, points.shape[1], (len(rows), near), generator=generator)
+    q = gather_points(points, index) + torch.randn(len(rows), near, 3, generator=generator) * spreads[:, None]
+    q = torch.cat([q, torch.rand(len(rows), anywhere, 3, generator=generator) * 2.1 - 1.05], 1)
+    distance = torch.empty(q.shape[:2])
+    exact = [i for i, r in enumerate(rows.tolist()) if clips.has("segments", r)]
+    if exact:
+        distance[exact] = creature_distance(q[exact], clips.stack("segments", rows[exact], frames[exact]))
+    for i in set(range(len(rows))) - set(exact):
+        stored, value = (clips.get(name, int(rows[i]), int(frames[i])).float() for name in ("query", "distance"))
+        split = len(value) * 2 // 3
+        pick = torch.cat([torch.randint(0, split, (near,), generator=generator),
+                          torch.randint(split, len(value), (anywhere,), generator=generator)])
+        q[i], distance[i] = stored[pick], value[pick]
+    return q, distance
 
 
 def field_target(distance):

@@ -5,14 +5,13 @@ random frame and shared by all frames) and tokens i16[C,draws,N] (indices into t
 latents have zero mean and unit variance per channel. Shards already encoded are skipped.
 """
 import argparse
-import glob
 import os
 
 import torch
 
 import checkpoint
 import tensorfile
-from data import Clips, farthest_points
+from data import Clips, farthest_points, shard_files
 from networks import AUTOENCODER_CONFIG, TOKENS, Autoencoder
 from train_vae import INPUT_POINTS
 
@@ -46,7 +45,7 @@ def load_clip(clips, i):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--vae", required=True, help="checkpoint of train_vae.py")
-    parser.add_argument("--data", required=True, help="glob of shards")
+    parser.add_argument("--data", required=True, help="glob of shards, or several separated by spaces")
     parser.add_argument("--out", required=True, help="folder for latents and the standardised autoencoder")
     parser.add_argument("--draws", type=int, default=2, help="token sets a clip")
     parser.add_argument("--seed", type=int, default=1)
@@ -63,7 +62,7 @@ def main():
         checkpoint.save(folded, dict(model=net.state_dict(), mean=z.mean(0), std=z.std(0)))
         print("channel std before folding:", " ".join(f"{v:.2f}" for v in z.std(0)))
     net.load_state_dict(checkpoint.load(folded)["model"])
-    for path in sorted(glob.glob(args.data)):
+    for path in shard_files(args.data)[0]:
         name = os.path.basename(path).removesuffix(".safetensors")
         target = os.path.join(args.out, name + ".latents.safetensors")
         if os.path.exists(target):

@@ -14,7 +14,7 @@ import torch
 
 import checkpoint
 from clip_latents import ClipLatents
-from data import creature_distance
+from data import field_samples
 from networks import AUTOENCODER_CONFIG, DENOISER_CONFIG, IMAGE_CONFIG, TOKENS, Autoencoder, Denoiser, ImageEncoder, normalise_images
 from sampling import match_noise, sample
 
@@ -48,6 +48,14 @@ def surface_points(vae, cache, count, generator):
         pick = torch.arange(count) if x.shape[1] >= count else torch.randint(0, x.shape[1], (count,), generator=generator)
         out.append(x[0, pick])
     return torch.stack(out)
+
+
+def volume_iou(vae, cache, clips, i, frames, generator, count=4096):
+    """Volume IoU of the decoded caches [F,N,W] with clip i in the frames, in the mean; forms bring fewer stored points."""
+    rows = torch.full((len(frames),), i)
+    points, distance = field_samples(clips, rows, frames, torch.zeros(0), count, generator)
+    inside, guess = distance < 0, vae.field(cache, points) < 0
+    return (guess & inside).sum() / (guess | inside).sum().clamp_min(1)
 
 
 def unit_rows(rows):
@@ -96,9 +104,9 @@ def nearest(points, surface):
 
 
 class Evaluator:
-    def __init__(self, denoiser, image_encoder, vae, clips, steps=4, shift=3.0, frames=(2, 5, 8, 11, 15)):
+    def __init__(self, denoiser, image_encoder, vae, clips, steps=4, shift=3.0, guidance=1.0, frames=(2, 5, 8, 11, 15)):
         self.denoiser, self.image_encoder, self.vae, self.clips = denoiser.eval(), image_encoder.eval(), vae.eval(), clips
-        self.steps, self.shift, self.frames = steps, shift, torch.tensor(frames)
+        self.steps, self.shift, self.guidance, self.frames = steps, shift, guidance, torch.tensor(frames)
 
     @torch.no_grad()
     def generate(self, i, generator):
@@ -123,21 +131,18 @@ class Evaluator:
 
         with torch.autocast("cpu", torch.bfloat16):
             context = self.image_encoder(normalise_images(self.clips.get("image", i)))[None]
-            out = sample(self.denoiser, context, torch.arange(total).float()[None], z, mask, noise, self.steps, self.shift, watch)
+            out = sample(self.denoiser, context, torch.arange(total).float()[None], z, mask, noise, self.steps, self.shift, watch=watch)
         return z[0], out[0], torch.stack(taken, 1)
 
     @torch.no_grad()
     def image_alone(self, i, generator):
-        """Volume IoU of frame 0 generated from its image with nothing known (one frame, plain noise)."""
+        """Volume IoU of frame 0 generated from its image with nothing known (one frame, plain noise, guided)."""
         clean = torch.zeros(1, 1, TOKENS, self.vae.config["latent_channels"])
-        noise = torch.randn(clean.shape[0], *clean.shape[2:], generator=generator)
+        noise = torch.randn(1, *clean.shape[2:], generator=generator)
         with torch.autocast("cpu", torch.bfloat16):
             context = self.image_encoder(normalise_images(self.clips.get("image", i, [0])))[None]
-            z = sample(self.denoiser, context, torch.zeros(1, 1), clean, torch.zeros(1, 1), noise, self.steps, self.shift)
-        points = torch.rand(1, 4096, 3, generator=generator) * 2 - 1
-        inside = creature_distance(points, self.clips.get("segments", i, [0])) < 0
-        guess = self.vae.field(self.vae.expand(z[0]), points) < 0
-        return (guess & inside).sum() / (guess | inside).sum().clamp_min(1)
+            z = sample(self.denoiser, context, torch.zeros(1, 1), clean, torch.zeros(1, 1), noise, self.steps, self.shift, self.guidance)
+        return volume_iou(self.vae, self.vae.expand(z[0]), self.clips, i, torch.tensor([0]), generator)
 
     def measure(self, i):
         """Everything that the chain of one clip needs, for the measured frames."""
@@ -151,12 +156,7 @@ class Evaluator:
             cache, true_cache = self.vae.expand(z), self.vae.expand(truth_z)
         own = surface_points(self.vae, cache[f], CANDIDATES, generator)
         with torch.no_grad():
-            uniform = torch.rand(1, 4096, 3, generator=generator).expand(len(f), -1, -1) * 2 - 1
-            inside = creature_distance(uniform, self.clips.get("segments", i)[f]) < 0
-            ious = []
-            for c in (cache[f], true_cache[f]):
-                guess = self.vae.field(c, uniform) < 0
-                ious.append((guess & inside).sum() / (guess | inside).sum().clamp_min(1))
+            ious = [volume_iou(self.vae, c[f], self.clips, i, f, generator) for c in (cache, true_cache)]
             clip = dict(
                 attention=attention[f], truth=tracked[f], start=tracked[0], own=own, true=rest[f],
                 anchor_rows=self.vae.token_rows(true_cache[:1], tracked[:1])[0],
@@ -217,9 +217,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--denoiser", required=True, help="checkpoint of train_denoiser.py")
     parser.add_argument("--latents", required=True, help="folder of encode_latents.py (autoencoder and held-out latents)")
-    parser.add_argument("--data", required=True, help="glob of held-out shards")
+    parser.add_argument("--data", required=True, help="glob of held-out shards, or several separated by spaces")
     parser.add_argument("--clips", type=int, default=12)
     parser.add_argument("--steps", type=int, default=4)
+    parser.add_argument("--guidance", type=float, default=1.0, help="guidance where nothing is known (image alone)")
     parser.add_argument("--chain", help="JSON file with chain settings")
     parser.add_argument("--select", metavar="JSON", help="search the chain settings on these clips and write them")
     args = parser.parse_args()
@@ -237,7 +238,7 @@ def main():
         with open(args.chain) as f:
             chain.update(json.load(f))
     clips = ClipLatents(args.data, args.latents, limit=args.clips)
-    evaluator = Evaluator(denoiser, image, vae, clips, steps=args.steps)
+    evaluator = Evaluator(denoiser, image, vae, clips, steps=args.steps, guidance=args.guidance)
     measured = [evaluator.measure(i) for i in range(len(clips))]
     if args.select:
         chain = select(measured, log)

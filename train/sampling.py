@@ -27,10 +27,10 @@ def match_noise(noise, tokens, pull=ANCHOR_PULL):
     return pull * tokens + (1 - pull.square()).sqrt() * matched
 
 
-def sample(denoiser, context, framestep, clean, mask, noise, steps=4, shift=3.0, watch=None):
+def sample(denoiser, context, framestep, clean, mask, noise, steps=4, shift=3.0, guidance=1.0, watch=None):
     """Euler steps from noise [B,N,D] (matched, shared by the frames). clean [B,T,N,D], mask [B,T].
 
-    watch(k) is called after each network evaluation, for reading attention. Returns latents [B,T,N,D].
+    guidance other than 1 moves the velocity away from that of an empty context (classifier-free guidance). watch(k) is called after each network evaluation, for reading attention. Returns latents [B,T,N,D].
     """
     schedule = flow_times(steps, shift)
     known = mask[..., None, None]
@@ -38,6 +38,9 @@ def sample(denoiser, context, framestep, clean, mask, noise, steps=4, shift=3.0,
     for k in range(steps):
         time = torch.full((len(x),), 1000 * schedule[k])
         v = denoiser(x, context, framestep, time, mask)
+        if guidance != 1:
+            empty = denoiser(x, torch.zeros_like(context), framestep, time, mask)
+            v = empty + guidance * (v - empty)
         if watch:
             watch(k)
         x = x + (schedule[k] - schedule[k + 1]) * v * (1 - known)

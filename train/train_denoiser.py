@@ -20,7 +20,7 @@ import torch.nn.functional as F
 
 import checkpoint
 from clip_latents import ClipLatents
-from data import augment_images, creature_distance, field_target, gather_points
+from data import augment_images, field_samples, field_target
 from networks import AUTOENCODER_CONFIG, DENOISER_CONFIG, IMAGE_CONFIG, TOKENS, Autoencoder, Denoiser, ImageEncoder, normalise_images
 from sampling import ANCHOR_PULL, flow_times, match_noise
 from train_image import patch_loss, patch_targets
@@ -57,7 +57,7 @@ class Batch:
     """Tensors of one step: latents z, noise, mask [B,T], anchor slot [B], frame numbers, images' features and targets."""
 
     def __init__(self, clips, size, count, args):
-        rows = torch.randint(0, len(clips), (size,))
+        rows = clips.draw(size, args.single_shares if count == 1 else args.shares)
         frames = torch.stack([choose_frames(clips.frames, count) for _ in range(size)])
         self.rows, self.frames, self.framestep = rows, frames, frames.float()
         self.z = clips.latents(rows, frames)
@@ -117,14 +117,9 @@ def decoded_field_loss(vae, clips, batch, estimate, queries=160):
     pick = torch.multinomial(batch.open + 1e-6 * (batch.open.sum(1, keepdim=True) == 0), 1)[:, 0]
     rows = torch.arange(len(pick))
     frames = batch.frames[rows, pick]
-    points = clips.stack("points", batch.rows, frames)
-    segments = clips.stack("segments", batch.rows, frames)
-    index = torch.randint(0, points.shape[1], (len(pick), queries))
-    spread = torch.tensor([0.03, 0.1]).repeat_interleave(queries // 2)[:, None]
-    q = gather_points(points, index) + torch.randn(len(pick), queries, 3) * spread
-    target = field_target(creature_distance(q, segments))
+    q, distance = field_samples(clips, batch.rows, frames, torch.tensor([0.03, 0.1]).repeat_interleave(queries // 2))
     value = vae.field(vae.expand(estimate[rows, pick]), q).float()
-    return (value - target).abs().mean()
+    return (value - field_target(distance)).abs().mean()
 
 
 class Trainer:
@@ -267,7 +262,9 @@ class Trainer:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--data", required=True, help="glob of training shards")
+    parser.add_argument("--data", required=True, help="glob of training shards, or several separated by spaces")
+    parser.add_argument("--shares", type=float, nargs="+", help="how often clips of each glob are drawn; default: all clips alike")
+    parser.add_argument("--single-shares", type=float, nargs="+", help="the same for steps of single frames")
     parser.add_argument("--latents", required=True, help="folder written by encode_latents.py")
     parser.add_argument("--image", help="checkpoint of train_image.py to start from")
     parser.add_argument("--initial", help="checkpoint of this program to start from (averaged weights, new optimiser)")

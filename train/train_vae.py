@@ -3,6 +3,9 @@
 Farthest-point indices come from another frame of the same clip, as in the clips' latents, where all frames share one index set.
 The latent gets extra noise before decoding, so that the decoder forgives the denoiser's small errors, and a linear read-out of the
 token's own place keeps the latent easy to predict from an image. Resumes from --out.
+
+--decoder-only takes an autoencoder whose latents are standardised (encode_latents.py) and teaches its decoder more shapes while the
+latents stay what they are.
 """
 import argparse
 import math
@@ -13,37 +16,26 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 import checkpoint
-from data import Clips, creature_distance, farthest_points, field_target, gather_points
+from data import Clips, farthest_points, field_samples, field_target, gather_points
 from networks import AUTOENCODER_CONFIG, TOKENS, Autoencoder
 
 INPUT_POINTS = 768
 
 
-def sample_queries(points, segments, count, generator=None):
-    """A third of the queries near the surface (0.02), a third around it (0.08), a third anywhere; with exact distances."""
-    third = count // 3
-    pick = torch.randint(0, points.shape[1], (len(points), 2 * third), generator=generator)
-    spread = torch.cat([torch.full((third,), 0.02), torch.full((third,), 0.08)])[:, None]
-    near = gather_points(points, pick) + torch.randn(len(points), 2 * third, 3, generator=generator) * spread
-    anywhere = torch.rand(len(points), count - 2 * third, 3, generator=generator) * 2.1 - 1.05
-    queries = torch.cat([near, anywhere], 1)
-    return queries, creature_distance(queries, segments)
-
-
-def sample_batch(clips, size, queries, generator=None):
-    """Random frames of random clips: input points, normals, token indices, queries and their distances."""
+def sample_batch(clips, size, queries, generator=None, shares=None):
+    """Random frames of random clips: input points, normals, token indices, queries (a third near the surface, a third around it, a
+    third anywhere) and their distances."""
     def random(high, shape):
         return torch.randint(0, high, shape, generator=generator)
 
-    rows, frame, other = random(len(clips), (size,)), random(clips.frames, (size,)), random(clips.frames, (size,))
+    rows, frame, other = clips.draw(size, shares, generator), random(clips.frames, (size,)), random(clips.frames, (size,))
     points = clips.stack("points", rows, frame)
-    segments = clips.stack("segments", rows, frame)
-    order = torch.randperm(points.shape[1], generator=generator)
-    chosen, rest = order[:INPUT_POINTS], order[INPUT_POINTS:]
+    chosen = torch.randperm(points.shape[1], generator=generator)[:INPUT_POINTS]
     start = random(INPUT_POINTS, (size,))
     index = farthest_points(clips.stack("points", rows, other)[:, chosen], TOKENS, start)
     normals = clips.stack("normals", rows, frame)[:, chosen]
-    q, distance = sample_queries(points[:, rest], segments, queries, generator)
+    third = queries // 3
+    q, distance = field_samples(clips, rows, frame, torch.tensor([0.02, 0.08]).repeat_interleave(third), queries - 2 * third, generator)
     return points[:, chosen], normals, index, q, distance
 
 
@@ -83,9 +75,12 @@ def evaluate(net, place, clips, batches=6):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--data", required=True, help="glob of training shards")
+    parser.add_argument("--data", required=True, help="glob of training shards, or several separated by spaces")
     parser.add_argument("--validation", required=True, help="glob of validation shards")
     parser.add_argument("--out", required=True, help="checkpoint to write and to resume from")
+    parser.add_argument("--initial", help="checkpoint to start from (its `model`)")
+    parser.add_argument("--decoder-only", action="store_true", help="leave the encoder as it is")
+    parser.add_argument("--shares", type=float, nargs="+", help="how often clips of each glob of --data are drawn; default: all clips alike")
     parser.add_argument("--minutes", type=float, default=15, help="training time in all")
     parser.add_argument("--batch", type=int, default=16, help="shapes a step")
     parser.add_argument("--queries", type=int, default=480, help="field samples a shape")
@@ -98,6 +93,12 @@ def main():
     log = checkpoint.Log(args.out + ".log")
     clips, held_out = Clips(args.data), Clips(args.validation)
     net, place = Autoencoder(AUTOENCODER_CONFIG), nn.Linear(AUTOENCODER_CONFIG["latent_channels"], 3)
+    initial = checkpoint.load(args.initial)
+    if initial:
+        net.load_state_dict(initial["model"])
+    if args.decoder_only:
+        net.encoder.requires_grad_(False)
+        net.quant.requires_grad_(False)
     modules = nn.ModuleDict(dict(net=net, place=place))
     optimiser = torch.optim.AdamW(modules.parameters(), lr=args.rate, weight_decay=0.01, betas=(0.9, 0.98))
     average = checkpoint.Average(modules, 0.998)
@@ -124,7 +125,7 @@ def main():
         rate = args.rate * min(1, (step + 1) / 100) * (0.5 * (1 + math.cos(math.pi * share)) * 0.98 + 0.02)
         for group in optimiser.param_groups:
             group["lr"] = rate
-        points, normals, index, q, distance = sample_batch(clips, args.batch, args.queries)
+        points, normals, index, q, distance = sample_batch(clips, args.batch, args.queries, shares=args.shares)
         with torch.autocast("cpu", torch.bfloat16):
             mean, logvar = net.encode(points, normals, index)
             extra = args.noise * torch.rand(args.batch, 1, 1)
