@@ -61,17 +61,21 @@ static ch4_status new_curve(double **curve, clip *c, ch4_bench_method m, ch4_err
     return st;
 }
 
+/* For meshes that share their faces without anybody being meant to know. */
+static void hide_motion(clip *c, ch4_bench_method m)
+{
+    ch4_score_at(&c->j->table, c->i, m)[CH4_BENCH_COLUMN_CD_MOTION] = NAN;
+    for (int64_t f = 0; f < c->truth.n_frames; f++) c->j->curves[c->i].of[m][CH4_BENCH_CD_MOTION * c->truth.n_frames + f] = NAN;
+}
+
 static ch4_status score_meshes(clip *c, ch4_bench_method m, const ch4_bench_meshes *meshes, const ch4_bench_options *o, ch4_err *err)
 {
     ch4_bench_score s;
     ch4_bench_trace trace = {0};
     ch4_status st = new_curve(&trace.curve, c, m, err);
     if (!st) st = ch4_compute_bench_score(&s, meshes, &c->truth, o, &trace, c->pool, err);
-    if (!st && (m == CH4_BENCH_PER_FRAME || m == CH4_BENCH_QUARTERS)) { /* that these meshes share their faces is not to be known */
-        s.cd_motion = NAN;
-        for (int64_t f = 0; f < c->truth.n_frames; f++) trace.curve[CH4_BENCH_CD_MOTION * c->truth.n_frames + f] = NAN;
-    }
     if (!st) keep(c, m, &s);
+    if (!st && m == CH4_BENCH_QUARTERS) hide_motion(c, m);
     if (st) free(c->j->curves[c->i].of[m]), c->j->curves[c->i].of[m] = NULL;
     return st;
 }
@@ -82,6 +86,19 @@ static bool from_truth(ch4_bench_method m, int64_t n_frames)
 {
     if (m == CH4_BENCH_FROZEN || m == CH4_BENCH_DRIFT) return n_frames > CH4_BENCH_WINDOW;
     return m != CH4_BENCH_OURS && m != CH4_BENCH_OWN_STATIC && m != CH4_BENCH_OWN_CHAINED;
+}
+
+/* The true meshes again, of which nobody knows that they share their faces. */
+static ch4_status per_frame_baseline(clip *c, ch4_err *err)
+{
+    const ch4_score_table *t = &c->j->table;
+    double *curve;
+    ch4_status st = new_curve(&curve, c, CH4_BENCH_PER_FRAME, err);
+    if (st) return st;
+    memcpy(curve, c->j->curves[c->i].of[CH4_BENCH_ORACLE], (size_t)c->truth.n_frames * CH4_BENCH_CURVES * sizeof(*curve));
+    memcpy(ch4_score_at(t, c->i, CH4_BENCH_PER_FRAME), ch4_score_at(t, c->i, CH4_BENCH_ORACLE), CH4_BENCH_COLUMNS * sizeof(double));
+    hide_motion(c, CH4_BENCH_PER_FRAME);
+    return CH4_OK;
 }
 
 static ch4_status mesh_baselines(clip *c, const char *folder, ch4_err *err)
@@ -95,12 +112,13 @@ static ch4_status mesh_baselines(clip *c, const char *folder, ch4_err *err)
     if (!st) st = ch4_calloc(&vert, (size_t)t.n_frames * (size_t)t.n_vert, 3 * sizeof(float), "baseline", err);
     for (int m = 0; !st && m < CH4_BENCH_METHODS; m++) {
         ch4_bench_meshes meshes = {0};
-        if (!from_truth((ch4_bench_method)m, c->truth.n_frames)) continue;
+        if (m == CH4_BENCH_PER_FRAME || !from_truth((ch4_bench_method)m, c->truth.n_frames)) continue;
         st = ch4_bench_baseline_vertices(vert, &t, (ch4_bench_method)m, c->o.seed, err);
         if (!st) st = ch4_bench_meshes_of(&meshes, vert, t.n_frames, t.n_vert, t.face, t.n_face, err);
         if (!st) st = score_meshes(c, (ch4_bench_method)m, &meshes, &c->plain, err);
         ch4_bench_meshes_fini(&meshes);
     }
+    if (!st) st = per_frame_baseline(c, err);
     free(vert);
     ch4_eval_truth_close(&t);
     return st;
@@ -171,7 +189,7 @@ static ch4_status score_result(clip *c, const char *folder, ch4_err *err)
                          (long long)meshes.frame[where].n_face, (long long)meshes.frame[0].n_face);
     if (!st) st = score_meshes(c, CH4_BENCH_OURS, &meshes, &c->o, err);
     if (!st) st = closure(c, &meshes, err);
-    if (!st) st = own_baselines(c, &meshes, folder, err);
+    if (!st && !c->j->r->no_baselines) st = own_baselines(c, &meshes, folder, err);
     ch4_bench_meshes_fini(&meshes);
     return st;
 }
@@ -192,7 +210,7 @@ static void score_clip(void *ctx, int64_t i, ch4_pool *pool)
         c.plain = c.o;
         if (!j->r->align_baselines) c.plain.align = CH4_BENCH_NONE;
         snprintf(j->table.clip[i].note, sizeof(j->table.clip[i].note), "%s", ALIGN[c.o.align]);
-        st = has_meshes ? mesh_baselines(&c, pair->truth, &err) : cloud_baselines(&c, &err);
+        if (!j->r->no_baselines) st = has_meshes ? mesh_baselines(&c, pair->truth, &err) : cloud_baselines(&c, &err);
     }
     if (!st && pair->result) st = score_result(&c, pair->result, &err);
     if (st) ch4_score_clip_fail(&j->table, i, st, &err);

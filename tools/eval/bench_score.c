@@ -81,7 +81,7 @@ static void set_curve(clip *c, ch4_bench_curve which, int64_t frame, double x)
     if (c->trace && c->trace->curve) c->trace->curve[which * c->truth->n_frames + frame] = x;
 }
 
-/* *cd: CD of all points, which is CD-3D where sets are small enough to be queried whole. */
+/* *cd: CD-3D, whose queries are among those of the normals. */
 static ch4_status score_normals(ch4_bench_score *out, double *cd, clip *c, int64_t frame, const ch4_affine *align, ch4_err *err)
 {
     const ch4_bench_mesh *m = &c->meshes->frame[frame];
@@ -98,9 +98,8 @@ static ch4_status score_normals(ch4_bench_score *out, double *cd, clip *c, int64
     out->nc_gt += (s.normal_accuracy + s.normal_completeness) / 2 / k;
     out->nc_signed += (s.normal_accuracy_signed + s.normal_completeness_signed) / 2 / k;
     out->nc_mesh += self / k;
-    *cd = s.accuracy + s.completeness;
     set_curve(c, CH4_BENCH_NC, frame, (s.normal_accuracy + s.normal_completeness) / 2);
-    return CH4_OK;
+    return ch4_chamfer_of_distances(cd, c->distance, c->o->n_point, c->distance + c->o->n_point, c->truth->n_point, CH4_CHAMFER_QUERIES, c->o->seed, err);
 }
 
 static double determinant(const ch4_affine *m)
@@ -113,8 +112,7 @@ static double determinant(const ch4_affine *m)
 static ch4_status score_shape(double *cd, ch4_bench_score *out, clip *c, int64_t frame, const ch4_affine *own, ch4_err *err)
 {
     int64_t n = c->o->n_point, n_gt = c->truth->n_point;
-    ch4_status st = c->o->normals ? score_normals(out, cd, c, frame, own, err) : CH4_OK;
-    if (st || (c->o->normals && n <= CH4_CHAMFER_QUERIES && n_gt <= CH4_CHAMFER_QUERIES)) return st;
+    if (c->o->normals) return score_normals(out, cd, c, frame, own, err);
     ch4_affine_points(c->moved, own, c->point, n);
     return ch4_chamfer(cd, c->moved, n, c->truth->point + 3 * frame * n_gt, n_gt, CH4_CHAMFER_QUERIES, c->o->seed, c->pool, err);
 }

@@ -55,6 +55,31 @@ ch4_status ch4_chamfer(double *cd, const float *pred, int64_t n_pred, const floa
     return st;
 }
 
+static ch4_status mean_of_subset(double *mean, const double *distance, int64_t n_all, int64_t n_query, uint32_t seed, ch4_err *err)
+{
+    int32_t *order = NULL;
+    double sum = 0;
+    *mean = ch4_mean_f64(distance, n_all);
+    if (n_query <= 0 || n_query >= n_all) return CH4_OK;
+    ch4_status st = ch4_calloc(&order, (size_t)n_all, sizeof(*order), "subset", err);
+    if (st) return st;
+    ch4_numpy_permutation(order, n_all, seed);
+    for (int64_t i = 0; i < n_query; i++) sum += distance[order[i]];
+    *mean = sum / (double)n_query;
+    free(order);
+    return CH4_OK;
+}
+
+ch4_status ch4_chamfer_of_distances(double *cd, const double *pred_distance, int64_t n_pred, const double *gt_distance, int64_t n_gt, int64_t n_query,
+                                    uint32_t seed, ch4_err *err)
+{
+    double there = 0, back = 0;
+    ch4_status st = mean_of_subset(&there, pred_distance, n_pred, n_query, seed, err);
+    if (!st) st = mean_of_subset(&back, gt_distance, n_gt, n_query, seed + 1, err);
+    *cd = there + back;
+    return st;
+}
+
 static double partner_mean(const float *a, int64_t n_a, const float *b, const int32_t *partner)
 {
     double sum = 0;

@@ -19,6 +19,10 @@ double ch4_mean_f64(const double *x, int64_t n); /* NAN for n == 0 */
 ch4_status ch4_chamfer(double *cd, const float *pred, int64_t n_pred, const float *gt, int64_t n_gt, int64_t n_query, uint32_t seed, ch4_pool *pool,
                        ch4_err *err);
 
+/* The same from the distances of all points of both sets: pred_distance f64[n_pred] to gt, gt_distance f64[n_gt] to pred. CH4_ENOMEM. */
+ch4_status ch4_chamfer_of_distances(double *cd, const double *pred_distance, int64_t n_pred, const double *gt_distance, int64_t n_gt, int64_t n_query,
+                                    uint32_t seed, ch4_err *err);
+
 /* CD-M: pred f32[K,n_pred,3] and gt f32[K,n_gt,3], the same points in all K frames. Nearest neighbours are fixed in frame 0, over all points, both ways;
  * the sum of the two means over points and frames (frame 0 too) of the distance between partners. frame f64[K] (may be NULL): the same for each frame. */
 ch4_status ch4_chamfer_motion(double *cd, double *frame, const float *pred, int64_t n_pred, const float *gt, int64_t n_gt, int64_t n_frames,

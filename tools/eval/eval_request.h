@@ -17,6 +17,7 @@ typedef struct ch4_eval_request {
     ch4_bench_options bench; /* n_point 0: as many as the truth has, at most 100,000 */
     bool auto_align;         /* none where the truth has its meshes (same coordinates), else public */
     bool align_baselines;    /* trivial predictions get the alignment of the result too */
+    bool no_baselines;       /* of surfaces */
     bool allow_topology;     /* clips whose faces change have no CD-M instead of failing as in the public script */
     bool shape;              /* also IoU, F-score and Chamfer distances */
     int64_t grid;            /* side of the voxel grid of IoU */

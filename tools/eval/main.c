@@ -1,6 +1,7 @@
 /* chain4d-eval: how far the results of a run are from the truth, next to what trivial predictions would give. */
 #include <errno.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -23,6 +24,7 @@ static const char HELP[] =
     "  --align NAME    public: 9 degrees of freedom per frame, 24 starts, as published; uniform: one scale instead of three; none;\n"
     "                  auto (default): none where the truth has its meshes, else public\n"
     "  --align-baselines  align trivial predictions from the truth too\n"
+    "  --no-baselines  leave trivial predictions out, to time the rest\n"
     "  --samples N     points on a predicted surface (as many as the truth has, at most 100000)\n"
     "  --icp-points N  points used by the alignment (10000); fewer make it shrink the prediction\n"
     "  --seed N        of the samples (44)\n"
@@ -73,7 +75,7 @@ static ch4_status parse(options *o, int argc, char **argv, ch4_err *err)
     static const struct option table[] = {{"gt", 1, NULL, 'g'},         {"out", 1, NULL, 'o'},        {"threads", 1, NULL, 't'},    {"align", 1, NULL, 'a'},
                                           {"samples", 1, NULL, 's'},    {"icp-points", 1, NULL, 'i'}, {"seed", 1, NULL, 'r'},       {"no-normals", 0, NULL, 'n'},
                                           {"per-frame", 0, NULL, 'f'},  {"queries", 1, NULL, 'q'},    {"quiet", 0, NULL, 'Q'},      {"compat", 0, NULL, 'c'},
-                                          {"align-baselines", 0, NULL, 'b'}, {NULL, 0, NULL, 0}};
+                                          {"align-baselines", 0, NULL, 'b'}, {"no-baselines", 0, NULL, 'B'}, {NULL, 0, NULL, 0}};
     ch4_eval_request *r = &o->request;
     ch4_status st = CH4_OK;
     int64_t n = 0;
@@ -96,6 +98,7 @@ static ch4_status parse(options *o, int argc, char **argv, ch4_err *err)
         case 'n': r->bench.normals = false; break;
         case 'f': r->allow_topology = true; break;
         case 'b': r->align_baselines = true; break;
+        case 'B': r->no_baselines = true; break;
         case 'c': r->compat = true; break;
         case 'Q': r->quiet = true; break;
         case ':': return ch4_err_set(err, CH4_EINVAL, "%s needs a value; see --help", argv[optind - 1]);
@@ -143,6 +146,8 @@ int main(int argc, char **argv)
             fputs(HELP, stdout);
             return 0;
         }
+    mallopt(M_MMAP_THRESHOLD, 1 << 30); /* every frame needs the same arrays of some MB again: their pages are kept */
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
     ch4_err err = {0};
     options o = {.threads = 2, .request = {.bench = ch4_bench_defaults(), .auto_align = true}};
     o.request.bench.n_point = 0; /* as the truth */

@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "tools/eval/reference_rng.h"
 
@@ -35,43 +36,69 @@ double ch4_surface_area(const float *vert, const int32_t *face, int64_t n_face)
 
 double ch4_sampling_floor(double area, int64_t n) { return sqrt(area / (double)n); }
 
-static int64_t search_left(const double *sum, int64_t n, double x)
+/* First index whose sum is not below x, from a guess. */
+static int64_t search_left(const double *sum, int64_t n, double x, int64_t guess)
 {
-    int64_t lo = 0, hi = n;
-    while (lo < hi) {
-        int64_t mid = lo + (hi - lo) / 2;
-        if (sum[mid] < x) lo = mid + 1;
-        else hi = mid;
+    while (guess > 0 && sum[guess - 1] >= x) guess--;
+    while (guess < n && sum[guess] < x) guess++;
+    return guess < n ? guess : n - 1;
+}
+
+/* guide[k]: about where the k-th of n equal parts of the whole area begins, so that a search needs a step or two. */
+static void fill_guide(int32_t *guide, const double *sum, int64_t n)
+{
+    int64_t at = 0;
+    for (int64_t k = 0; k < n; k++) {
+        while (at < n - 1 && sum[at] < sum[n - 1] * (double)k / (double)n) at++;
+        guide[k] = (int32_t)at;
     }
-    return lo < n ? lo : n - 1;
+}
+
+/* Areas summed up, in *total too, and unit normals (may be NULL) of the faces. */
+static void prepare_faces(double *sum, float *normal, double *total, const float *vert, const int32_t *face, int64_t n_face)
+{
+    double x[3];
+    *total = 0;
+    for (int64_t f = 0; f < n_face; f++) {
+        cross_of(x, vert, face + 3 * f);
+        sum[f] = *total += length(x) / 2;
+        if (normal) store_normal(normal + 3 * f, vert, face + 3 * f);
+    }
 }
 
 ch4_status ch4_sample_surface(float *point, float *normal, int64_t n, const float *vert, const int32_t *face, int64_t n_face, uint64_t seed, ch4_err *err)
 {
-    double *sum = NULL, total = 0, x[3];
-    int32_t *face_of = NULL;
+    double *sum = NULL, total = 0;
+    float *face_normal = NULL;
+    int32_t *face_of = NULL, *guide = NULL;
     ch4_pcg64 g;
     ch4_status st = ch4_calloc(&sum, (size_t)n_face, sizeof(*sum), "areas", err);
     if (!st) st = ch4_calloc(&face_of, (size_t)n, sizeof(*face_of), "faces", err);
-    for (int64_t f = 0; !st && f < n_face; f++) {
-        cross_of(x, vert, face + 3 * f);
-        sum[f] = total += length(x) / 2;
-    }
-    if (!st && !(total > 0)) st = ch4_err_set(err, CH4_EFORMAT, "the mesh has no area to sample points on");
+    if (!st) st = ch4_calloc(&guide, (size_t)n_face, sizeof(*guide), "areas", err);
+    if (!st && normal) st = ch4_calloc(&face_normal, (size_t)n_face, 3 * sizeof(*face_normal), "normals", err);
+    if (!st) prepare_faces(sum, face_normal, &total, vert, face, n_face);
+    if (!st && !(total > 0 && isfinite(total))) st = ch4_err_set(err, CH4_EFORMAT, "the mesh has no area to sample points on");
+    if (!st) fill_guide(guide, sum, n_face);
     ch4_pcg64_seed(&g, seed);
-    for (int64_t i = 0; !st && i < n; i++) face_of[i] = (int32_t)search_left(sum, n_face, ch4_pcg64_uniform(&g) * total);
+    for (int64_t i = 0; !st && i < n; i++) {
+        double u = ch4_pcg64_uniform(&g);
+        face_of[i] = (int32_t)search_left(sum, n_face, u * total, guide[(int64_t)(u * (double)n_face)]);
+    }
     for (int64_t i = 0; !st && i < n; i++) {
         const int32_t *t = face + 3 * (int64_t)face_of[i];
+        const float *pa = vert + 3 * (int64_t)t[0], *pb = vert + 3 * (int64_t)t[1], *pc = vert + 3 * (int64_t)t[2];
         double u = ch4_pcg64_uniform(&g), v = ch4_pcg64_uniform(&g);
         if (u + v > 1) u = fabs(u - 1), v = fabs(v - 1);
         for (int k = 0; k < 3; k++) {
-            double a = vert[3 * (int64_t)t[0] + k], b = vert[3 * (int64_t)t[1] + k], c = vert[3 * (int64_t)t[2] + k];
+            double a = pa[k], b = pb[k], c = pc[k];
             point[3 * i + k] = (float)(a + (u * (b - a) + v * (c - a)));
         }
-        if (normal) store_normal(normal + 3 * i, vert, t);
+        if (normal) memcpy(normal + 3 * i, face_normal + 3 * (int64_t)face_of[i], 3 * sizeof(float));
     }
     free(sum);
     free(face_of);
+    free(guide);
+    free(face_normal);
     return st;
 }
 
