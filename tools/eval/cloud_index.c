@@ -199,10 +199,26 @@ void ch4_cloud_index_move(ch4_cloud_index *index, const float *point)
 
 static inline wide all(float x) { return (wide){x, x, x, x, x, x, x, x}; }
 
+static inline wide_mask all_slots(int32_t x) { return (wide_mask){x, x, x, x, x, x, x, x}; }
+
+static inline wide_mask choose(wide_mask m, wide_mask a, wide_mask b) { return (a & m) | (b & ~m); }
+
 static inline wide larger(wide a, wide b)
 {
-    wide_mask m = a > b;
-    return (wide)(((wide_mask)a & m) | ((wide_mask)b & ~m));
+#ifdef __AVX__
+    return (wide)__builtin_ia32_maxps256(a, b);
+#else
+    return (wide)choose(a > b, (wide_mask)a, (wide_mask)b);
+#endif
+}
+
+static inline wide smaller(wide a, wide b)
+{
+#ifdef __AVX__
+    return (wide)__builtin_ia32_minps256(a, b);
+#else
+    return (wide)choose(a < b, (wide_mask)a, (wide_mask)b);
+#endif
 }
 
 /* One bit per lane: a < b. */
@@ -218,27 +234,39 @@ static inline unsigned below(wide a, wide b)
 #endif
 }
 
-typedef struct best {
-    float d2;
-    int64_t slot;
-} best;
-
-static inline void search_leaf(best *b, const ch4_cloud_index *t, int64_t i, const wide q[3])
+static inline float largest(wide a)
 {
-    const leaf *l = &t->leaf[i];
-    wide x = l->x - q[0], y = l->y - q[1], z = l->z - q[2], d2 = x * x + y * y + z * z;
-    for (unsigned bits = below(d2, all(b->d2)); bits; bits &= bits - 1) {
-        int k = __builtin_ctz(bits);
-        if (d2[k] < b->d2) *b = (best){d2[k], i * WIDE + k};
-    }
+    a = larger(a, __builtin_shuffle(a, (wide_mask){4, 5, 6, 7, 0, 1, 2, 3}));
+    a = larger(a, __builtin_shuffle(a, (wide_mask){2, 3, 0, 1, 6, 7, 4, 5}));
+    a = larger(a, __builtin_shuffle(a, (wide_mask){1, 0, 3, 2, 5, 4, 7, 6}));
+    return a[0];
 }
 
-/* Differences, squares and sums round monotonically, so the float distance to a box is never above that to a point in it: nothing is lost. */
-static inline wide box_distance(const node *n, const wide q[3])
+/* Eight queries that lie near each other: one way through the tree serves them all. */
+typedef struct group {
+    wide q[3], d2;       /* squared distance of the best so far */
+    wide_mask slot;      /* where it is */
+    wide lo[3], hi[3];   /* box of the queries, in all lanes */
+    float limit;         /* the largest of d2: nothing beyond it matters to any of them */
+} group;
+
+static inline void search_leaf(group *g, const ch4_cloud_index *t, int64_t i)
+{
+    const float *x = (const float *)&t->leaf[i].x, *y = (const float *)&t->leaf[i].y, *z = (const float *)&t->leaf[i].z;
+    for (int k = 0; k < WIDE; k++) {
+        wide dx = all(x[k]) - g->q[0], dy = all(y[k]) - g->q[1], dz = all(z[k]) - g->q[2], d2 = dx * dx + dy * dy + dz * dz;
+        g->slot = choose(d2 < g->d2, all_slots((int32_t)(i * WIDE + k)), g->slot);
+        g->d2 = smaller(d2, g->d2);
+    }
+    g->limit = largest(g->d2);
+}
+
+/* Differences, squares and sums round monotonically, so the float distance between boxes is never above that between points in them: nothing is lost. */
+static inline wide box_distance(const node *n, const group *g)
 {
     wide sum = all(0);
     for (int k = 0; k < 3; k++) {
-        wide d = larger(larger(n->lo[k] - q[k], q[k] - n->hi[k]), all(0));
+        wide d = larger(larger(n->lo[k] - g->hi[k], g->lo[k] - n->hi[k]), all(0));
         sum += d * d;
     }
     return sum;
@@ -251,11 +279,11 @@ typedef struct visit {
 } visit;
 
 /* Pushes the children that can hold something nearer, the nearest last. */
-static inline int push_children(visit *stack, int top, const ch4_cloud_index *t, int level, int64_t i, const wide q[3], float limit)
+static inline int push_children(visit *stack, int top, const ch4_cloud_index *t, int level, int64_t i, const group *g)
 {
-    wide d2 = box_distance(&t->level[level][i], q);
+    wide d2 = box_distance(&t->level[level][i], g);
     int first = top;
-    for (unsigned bits = below(d2, all(limit)); bits; bits &= bits - 1) {
+    for (unsigned bits = below(d2, all(g->limit)); bits; bits &= bits - 1) {
         int k = __builtin_ctz(bits), at = top++;
         for (; at > first && stack[at - 1].d2 < d2[k]; at--) stack[at] = stack[at - 1];
         stack[at] = (visit){d2[k], level - 1, i * WIDE + k};
@@ -263,34 +291,48 @@ static inline int push_children(visit *stack, int top, const ch4_cloud_index *t,
     return top;
 }
 
-static void search(best *b, const ch4_cloud_index *t, const float query[3])
+static void search(group *g, const ch4_cloud_index *t)
 {
-    const wide q[3] = {all(query[0]), all(query[1]), all(query[2])};
     visit stack[MAX_LEVELS * WIDE];
-    int top = push_children(stack, 0, t, t->n_levels - 1, 0, q, b->d2);
+    int top = push_children(stack, 0, t, t->n_levels - 1, 0, g);
     while (top > 0) {
         visit v = stack[--top];
-        if (!(v.d2 < b->d2)) continue;
-        if (v.level < 0) search_leaf(b, t, v.index, q);
-        else top = push_children(stack, top, t, v.level, v.index, q, b->d2);
+        if (!(v.d2 < g->limit)) continue;
+        if (v.level < 0) search_leaf(g, t, v.index);
+        else top = push_children(stack, top, t, v.level, v.index, g);
     }
 }
 
-static float squared_distance(const ch4_cloud_index *t, int64_t slot, const float q[3])
+/* Takes up the queries order[0..n) (NULL: 0..n), n <= 8; a place that is left over repeats the first. The search starts from the leaf `near`. */
+static void gather(group *g, const ch4_cloud_index *t, const float *query, const int32_t *order, int64_t n, int64_t near)
 {
-    const leaf *l = &t->leaf[slot / WIDE];
-    int k = (int)(slot % WIDE);
-    float x = l->x[k] - q[0], y = l->y[k] - q[1], z = l->z[k] - q[2];
-    return x * x + y * y + z * z;
+    for (int k = 0; k < 3; k++) {
+        float lo = INFINITY, hi = -INFINITY;
+        for (int i = 0; i < WIDE; i++) {
+            int64_t at = i < n ? i : 0;
+            float x = query[3 * (order ? (int64_t)order[at] : at) + k];
+            g->q[k][i] = x;
+            lo = x < lo ? x : lo;
+            hi = x > hi ? x : hi;
+        }
+        g->lo[k] = all(lo);
+        g->hi[k] = all(hi);
+    }
+    g->d2 = all(INFINITY);
+    g->slot = all_slots((int32_t)(near * WIDE));
+    search_leaf(g, t, near);
 }
 
 void ch4_cloud_nearest_ordered(int32_t *nearest, const ch4_cloud_index *t, const float *query, int64_t n_query)
 {
-    best b = {0, 0};
-    for (int64_t i = 0; i < n_query; i++) {
-        b.d2 = squared_distance(t, b.slot, query + 3 * i);
-        search(&b, t, query + 3 * i);
-        nearest[i] = t->order[b.slot];
+    group g;
+    int64_t near = 0;
+    for (int64_t i = 0; i < n_query; i += WIDE) {
+        int64_t n = ch4_min_i64(WIDE, n_query - i);
+        gather(&g, t, query + 3 * i, NULL, n, near);
+        search(&g, t);
+        for (int64_t k = 0; k < n; k++) nearest[i + k] = t->order[g.slot[k]];
+        near = g.slot[n - 1] / WIDE;
     }
 }
 
@@ -303,23 +345,31 @@ typedef struct job {
     int64_t n;
 } job;
 
+static void store(const job *j, int64_t at, int64_t slot)
+{
+    const ch4_cloud_index *t = j->index;
+    if (j->nearest) j->nearest[at] = t->order[slot];
+    if (!j->distance) return;
+    const leaf *l = &t->leaf[slot / WIDE];
+    const float *q = j->query + 3 * at;
+    int k = (int)(slot % WIDE);
+    double x = (double)l->x[k] - q[0], y = (double)l->y[k] - q[1], z = (double)l->z[k] - q[2];
+    j->distance[at] = sqrt(x * x + y * y + z * z);
+}
+
 static void job_item(void *ctx, int64_t item, int worker)
 {
     (void)worker;
     const job *j = ctx;
-    const ch4_cloud_index *t = j->index;
-    best b = {0, 0};
-    for (int64_t i = item * QUERIES; i < ch4_min_i64((item + 1) * QUERIES, j->n); i++) {
-        int64_t at = j->order[i];
-        const float *q = j->query + 3 * at;
-        b.d2 = squared_distance(t, b.slot, q);
-        search(&b, t, q);
-        if (j->nearest) j->nearest[at] = t->order[b.slot];
-        if (!j->distance) continue;
-        const leaf *l = &t->leaf[b.slot / WIDE];
-        int k = (int)(b.slot % WIDE);
-        double x = (double)l->x[k] - q[0], y = (double)l->y[k] - q[1], z = (double)l->z[k] - q[2];
-        j->distance[at] = sqrt(x * x + y * y + z * z);
+    int64_t end = ch4_min_i64((item + 1) * QUERIES, j->n), near = 0;
+    group g;
+    for (int64_t i = item * QUERIES; i < end; i += WIDE) {
+        int64_t n = ch4_min_i64(WIDE, end - i);
+        for (int64_t k = i + WIDE; k < ch4_min_i64(i + 2 * WIDE, end); k++) __builtin_prefetch(j->query + 3 * (int64_t)j->order[k]);
+        gather(&g, j->index, j->query, j->order + i, n, near);
+        search(&g, j->index);
+        for (int64_t k = 0; k < n; k++) store(j, j->order[i + k], g.slot[k]);
+        near = g.slot[n - 1] / WIDE;
     }
 }
 

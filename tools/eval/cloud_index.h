@@ -1,8 +1,8 @@
 /* ch4_cloud_index: exact nearest neighbours between large point clouds, many queries at a time.
  *
  * Points are put in Morton order and cut into leaves of 8, eight boxes to a node above them: a search compares eight boxes or eight points
- * with one instruction, and building is a radix sort. Queries are answered in Morton order too, each starting from the answer of the
- * one before. Distances are compared in float32 of the differences; which of several equally near points is found is not defined, but the same
+ * with one instruction, and building is a radix sort. Queries are answered in Morton order too, eight at a time on one way through the tree, which starts
+ * from the answers of the eight before. Distances are compared in float32 of the differences; which of several equally near points is found is not defined, but the same
  * inputs give the same answer whatever the number of threads. */
 #ifndef CH4_EVAL_CLOUD_INDEX_H
 #define CH4_EVAL_CLOUD_INDEX_H
