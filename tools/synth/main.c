@@ -29,7 +29,7 @@ static const char CREATURES_HELP[] =
     "\n"
     "  --seed S        first seed (creatures: 1000000, shard and forms: 1)\n"
     "  --clips N       number of clips (1)\n"
-    "  --frames F      frames, 1 to 2000, creatures only (16)\n"
+    "  --frames F      frames, 1 to 20000, creatures only (16)\n"
     "  --motion KIND   of clips with more than 16 frames, creatures only: continuous (the motion goes on), or pingpong (16 frames forward and\n"
     "                  backward) (continuous)\n"
     "  --size PX       picture size, even, 64 to 2048; shard and forms: before the crop (creatures: 256, others: 144)\n"
@@ -87,7 +87,7 @@ static ch4_status parse_options(ch4_synth_options *o, const command *cmd, int ar
         case 'r':
         case 'm':
             if (cmd->run != ch4_synth_creatures_save) return ch4_err_set(err, CH4_EINVAL, "--frames, --points, --fps and --motion do not belong to %s", cmd->name);
-            if (c == 'f') st = parse_int(&o->n_frames, "frames", optarg, 1, 2000, err);
+            if (c == 'f') st = parse_int(&o->n_frames, "frames", optarg, 1, 20000, err);
             else if (c == 'q') st = parse_int(&o->n_points, "points", optarg, 1, 1000000, err);
             else if (c == 'm') st = parse_motion(&o->pingpong, optarg, err);
             else if (!(st = parse_int(&v, "fps", optarg, 1, 240, err))) o->fps = (int)v;
