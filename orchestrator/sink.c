@@ -56,6 +56,7 @@ ch4_status ch4_sink_finish_clip(const ch4_sink_clip *clip, const ch4_config *con
     if (!st) st = sink_write_motion(&j, err);
     if (!st) st = sink_write_cameras(&j, err);
     if (!st) st = sink_write_tracks(&j, err);
+    if (!st && config->chain.surfaces) st = sink_write_surfaces(&j, err);
     if (!st) st = write_summary(&j, err);
     sink_joint_close(&j);
     return st;

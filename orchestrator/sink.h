@@ -31,7 +31,7 @@ typedef struct ch4_sink_report {
 } ch4_sink_report;
 
 /* Writes vertices.npy, faces.npy, mesh.glb (sink.glb), cameras.json, tracks.h5 and, last, summary.json into clip->dir, each under a
- * temporary name, synced and renamed: a clip with a summary.json is finished, and finishing it again gives the same bytes.
+ * temporary name, synced and renamed, with chain.surfaces the frames' surfaces too: a clip with a summary.json is finished, and finishing it again gives the same bytes.
  * config->mesh.path: the mesh whose vertex order, coordinates and materials the results take over ("" = none).
  * CH4_EFORMAT (a window file does not fit the others; says which), CH4_ENOENT, CH4_ENOSPC, CH4_EIO, CH4_ENOMEM. */
 ch4_status ch4_sink_finish_clip(const ch4_sink_clip *clip, const ch4_config *config, ch4_sink_report *report, ch4_err *err);

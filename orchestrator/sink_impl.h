@@ -52,6 +52,9 @@ ch4_status sink_write_motion(sink_joint *j, ch4_err *err);
 ch4_status sink_write_cameras(sink_joint *j, ch4_err *err);
 ch4_status sink_write_tracks(sink_joint *j, ch4_err *err);
 
+/* surfaces/mesh_NN.glb of every frame that has a surface, in the coordinates of the result (chain.surfaces). */
+ch4_status sink_write_surfaces(sink_joint *j, ch4_err *err);
+
 ch4_status sink_path(char out[CH4_STORE_PATH], const sink_joint *j, const char *name, ch4_err *err);
 ch4_status sink_add_file(sink_joint *j, const char *name, ch4_err *err);
 void       sink_note(sink_joint *j, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

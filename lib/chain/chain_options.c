@@ -59,5 +59,6 @@ ch4_chain_options ch4_chain_resolve(const ch4_config *c, const ch4_model_info *m
         .patch_normalize = c->chain.patch_norm == CH4_PATCH_NORM,
         .patch_temperature = c->chain.patch_temperature,
         .patch_radius = c->chain.patch_radius,
+        .keep_surfaces = c->chain.surfaces,
     };
 }

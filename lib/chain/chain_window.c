@@ -118,7 +118,7 @@ static void work_free(window_work *k)
         free(arrays[i]);
 }
 
-static ch4_status out_alloc(ch4_chain_out *out, int64_t T, int64_t K, int64_t P, bool pairs, ch4_err *err)
+static ch4_status out_alloc(ch4_chain_out *out, int64_t T, int64_t K, int64_t P, bool pairs, bool keep_surfaces, ch4_err *err)
 {
     ch4_status s;
     if ((pairs && (s = ch4_calloc(&out->pair, (size_t)(T * K), sizeof *out->pair, "token pairs", err))) ||
@@ -130,6 +130,9 @@ static ch4_status out_alloc(ch4_chain_out *out, int64_t T, int64_t K, int64_t P,
         (s = ch4_calloc(&out->vertex, (size_t)P, sizeof(int32_t), "patches", err)) ||
         (s = ch4_calloc(&out->vertex_score, (size_t)P, sizeof(float), "patches", err)))
         return s;
+    if (keep_surfaces && (s = ch4_calloc(&out->mesh, (size_t)T, sizeof *out->mesh, "surfaces", err)))
+        return s;
+    out->n_mesh = keep_surfaces ? T : 0;
     return ch4_calloc(&out->count, (size_t)T, sizeof(int32_t), "surfaces", err);
 }
 
@@ -145,6 +148,9 @@ void ch4_chain_out_fini(ch4_chain_out *out)
     free(out->count);
     free(out->surface);
     free(out->pair);
+    for (int64_t f = 0; f < out->n_mesh; f++)
+        ch4_mesh_fini(&out->mesh[f]);
+    free(out->mesh);
     *out = (ch4_chain_out){0};
 }
 
@@ -232,7 +238,10 @@ static ch4_status add_candidates(window_work *k, const ch4_vae_cache *cache, int
     ch4_status status = ch4_surface_extract(&surface, NULL, &in, err);
     if (status == CH4_OK)
         status = ch4_surface_candidates(&fresh, n, &surface, k->options->most, k->options->least, &rng, err);
-    ch4_mesh_fini(&surface);
+    if (status == CH4_OK && out->mesh)
+        out->mesh[frame] = surface;
+    else
+        ch4_mesh_fini(&surface);
     if (status)
         return status;
     float *all = realloc(out->surface, (size_t)(out->n_surface + *n + 1) * 3 * sizeof *all);
@@ -322,7 +331,7 @@ ch4_status ch4_chain_run(ch4_chain_out *out, const ch4_chain_in *in, const ch4_c
     window_work k = {.in = in, .options = options, .out = out, .N = in->N, .K = in->K, .P = in->grid * in->grid,
                      .D = ch4_vae_get_config(in->vae)->latent_channels};
     *out = (ch4_chain_out){0};
-    ch4_status status = out_alloc(out, in->T, k.K, k.P, options->pair_share > 0, err);
+    ch4_status status = out_alloc(out, in->T, k.K, k.P, options->pair_share > 0, options->keep_surfaces, err);
     if (status == CH4_OK)
         status = work_alloc(&k, err);
     if (status == CH4_OK)

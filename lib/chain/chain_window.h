@@ -30,6 +30,7 @@ typedef struct ch4_chain_options {
     double patch_temperature;
     int64_t patch_radius;
     double pair_share;           /* reliable matches of each frame that give token pairs; 0 = none are looked for */
+    bool keep_surfaces;          /* give back the frames' surfaces as meshes too */
     uint64_t seed;               /* of thinning and sampling */
 } ch4_chain_options;
 
@@ -71,6 +72,8 @@ typedef struct ch4_chain_out {
     double probe_share;   /* ... and how clearly: 0.5 to 1 */
     ch4_token_pair *pair; /* [n_pair] reliable pairs, merged */
     int64_t n_pair;
+    ch4_mesh *mesh;       /* [n_mesh] surface of each frame; NULL unless kept */
+    int64_t n_mesh;
 } ch4_chain_out;
 
 /* Cells per axis of the surfaces that give candidates, options->cells resolved for N tokens. */

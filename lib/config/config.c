@@ -80,6 +80,7 @@ static const ch4_opt options[] = {
     O(chain.patch_norm, "patchnorm", 0, 0, CH4_PATCH_NORM_CHOICES, "image patches of Eq. 6 and 7 as they are, or each a distribution over tokens"),
     O(chain.patch_temperature, "0.1", 1e-9, 1e3, NULL, "temperature of the soft-arg-max over patches, as a share of the best score"),
     O(chain.patch_radius, "1", 0, 64, NULL, "patches around the best one that enter the soft-arg-max"),
+    O(chain.surfaces, "false", 0, 0, NULL, "also keep each frame's decoded surface: surfaces/mesh_NN.glb among the results"),
 
     O(animate.method, "chain", 0, 0, CH4_ANIMATE_METHOD_CHOICES,
       "what moves the mesh: the landmarks of the attention chain, or the model's temporal autoencoder (ActionMesh stage II), where it has one"),

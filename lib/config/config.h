@@ -134,6 +134,7 @@ typedef struct ch4_config {
         ch4_patch_norm patch_norm;
         double patch_temperature;
         int64_t patch_radius;
+        bool surfaces;
     } chain;
     struct {
         ch4_animate_method method;

@@ -174,6 +174,45 @@ ch4_status ch4_chain_read_handover(ch4_mesh *mesh, int32_t **landmark, int64_t *
     return status;
 }
 
+/* The frames' surfaces one behind the other. */
+static ch4_status write_meshes(ch4_store_writer *writer, const ch4_chain_out *out, ch4_err *err)
+{
+    int64_t V = 0, M = 0;
+    int32_t *size = NULL, *face = NULL;
+    float *vert = NULL;
+    for (int64_t f = 0; f < out->n_mesh; f++) {
+        V += out->mesh[f].n_vert;
+        M += out->mesh[f].n_face;
+    }
+    ch4_status status = ch4_calloc(&size, (size_t)out->n_mesh, 2 * sizeof *size, "surfaces", err);
+    if (status == CH4_OK)
+        status = ch4_calloc(&vert, (size_t)V, 3 * sizeof *vert, "surfaces", err);
+    if (status == CH4_OK)
+        status = ch4_calloc(&face, (size_t)M, 3 * sizeof *face, "surfaces", err);
+    for (int64_t f = 0, v = 0, m = 0; status == CH4_OK && f < out->n_mesh; f++) {
+        const ch4_mesh *mesh = &out->mesh[f];
+        size[2 * f] = (int32_t)mesh->n_vert;
+        size[2 * f + 1] = (int32_t)mesh->n_face;
+        if (mesh->n_vert)
+            memcpy(vert + 3 * v, mesh->vert, (size_t)mesh->n_vert * 3 * sizeof *vert);
+        if (mesh->n_face)
+            memcpy(face + 3 * m, mesh->face, (size_t)mesh->n_face * 3 * sizeof *face);
+        v += mesh->n_vert;
+        m += mesh->n_face;
+    }
+    const ch4_tensor sizes = CH4_VIEW(size, CH4_DTYPE_I32, out->n_mesh, 2), verts = CH4_F32(vert, V, 3), faces = CH4_VIEW(face, CH4_DTYPE_I32, M, 3);
+    if (status == CH4_OK)
+        status = ch4_store_write(writer, "/surface/size", &sizes, CH4_STORE_PLAIN, err);
+    if (status == CH4_OK)
+        status = ch4_store_write(writer, "/surface/vertices", &verts, CH4_STORE_PLAIN, err);
+    if (status == CH4_OK)
+        status = ch4_store_write(writer, "/surface/faces", &faces, CH4_STORE_PLAIN, err);
+    free(size);
+    free(vert);
+    free(face);
+    return status;
+}
+
 ch4_status ch4_chain_write(ch4_store_writer *writer, const ch4_chain_in *in, const ch4_chain_out *out, ch4_err *err)
 {
     int64_t T = in->T, K = in->K, P = in->grid * in->grid;
@@ -198,6 +237,8 @@ ch4_status ch4_chain_write(ch4_store_writer *writer, const ch4_chain_in *in, con
     ch4_status status = CH4_OK;
     for (size_t i = 0; status == CH4_OK && i < sizeof sets / sizeof sets[0]; i++)
         status = ch4_store_write(writer, sets[i].name, &sets[i].t, CH4_STORE_PLAIN, err);
+    if (status == CH4_OK && out->mesh)
+        status = write_meshes(writer, out, err);
     if (status == CH4_OK)
         status = ch4_store_set_int(writer, "anchor_slot", in->anchor, err);
     if (status == CH4_OK)
