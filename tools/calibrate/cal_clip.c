@@ -102,19 +102,22 @@ static ch4_status encode(ch4_cal_clip *c, const ch4_eval_truth *truth, const uin
     if (!st) st = ch4_vae_cache_create(&cache, m->decoder, c->known, m->N, NULL, err);
     if (!st) st = ch4_vae_query(m->decoder, cache, NULL, c->anchor_rows, c->rest, c->K, NULL, err);
     c->input_floats = c->T * (c->S * ch4_denoiser_get_config(m->denoiser)->context_width + m->N * m->d + 1);
+    c->inside = m->chain.inside;
+    double share;
+    if (!st && !c->inside) st = ch4_surface_probe(&c->inside, &share, m->decoder, cache, err);
     for (int64_t f = 0; !st && f < c->T; f++) c->framestep[f] = (float)f;
     if (!st) c->mask[0] = 1;
     ch4_vae_cache_destroy(&cache);
     return st;
 }
 
-static ch4_status decode_frame(ch4_cal_frame *f, const float *z, ch4_cal_model *m, ch4_err *err)
+static ch4_status decode_frame(ch4_cal_frame *f, const float *z, int inside, ch4_cal_model *m, ch4_err *err)
 {
     ch4_vae_cache *cache = NULL;
     ch4_mesh surface = {0};
     ch4_rng rng = ch4_rng_at(m->chain.seed, (uint64_t)f->slot);
     ch4_status st = ch4_vae_cache_create(&cache, m->decoder, z, m->N, NULL, err);
-    const ch4_surface_in in = {m->decoder, cache, ch4_chain_cells(&m->chain, m->N), m->chain.band, m->chain.inside};
+    const ch4_surface_in in = {m->decoder, cache, ch4_chain_cells(&m->chain, m->N), m->chain.band, inside};
     if (!st) st = ch4_surface_extract(&surface, NULL, &in, err);
     if (!st) st = ch4_surface_candidates(&f->points, &f->n_points, &surface, m->chain.most, m->chain.least, &rng, err);
     if (!st) st = ch4_calloc(&f->rows, (size_t)(f->n_points * m->N), sizeof(float), "candidate attention", err);
@@ -131,7 +134,7 @@ static ch4_status generate(ch4_cal_clip *c, ch4_cal_model *m, ch4_err *err)
                                .seed = m->plan.seed};
     ch4_status st = ch4_calloc(&latents, (size_t)(c->T * m->N * m->d), sizeof(float), "latents", err);
     if (!st) st = ch4_denoise_steps(latents, m->bundle, &m->plan, &in, NULL, err);
-    for (int64_t e = 0; !st && e < c->E; e++) st = decode_frame(&c->frame[e], latents + c->frame[e].slot * m->N * m->d, m, err);
+    for (int64_t e = 0; !st && e < c->E; e++) st = decode_frame(&c->frame[e], latents + c->frame[e].slot * m->N * m->d, c->inside, m, err);
     free(latents);
     return st;
 }

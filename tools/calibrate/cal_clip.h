@@ -26,6 +26,7 @@ typedef struct ch4_cal_clip {
     float *context, *known, *framestep; /* of the window: [T,S,Cc], [T,N,d] (slot 0), [T] */
     uint8_t *mask;
     int64_t input_floats;
+    int inside;        /* sign of the decoded field inside */
 } ch4_cal_clip;
 
 typedef struct ch4_cal_clip_options {
