@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
-#include "stages/chain/surface.h"
+#include "chain/surface.h"
 #include "stages/decode/decode.h"
 #include "tools/eval/eval_clip.h"
 #include "tools/eval/eval_tracks.h"

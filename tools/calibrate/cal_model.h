@@ -4,7 +4,7 @@
 
 #include "bundle/bundle.h"
 #include "config/config.h"
-#include "stages/chain/chain.h"
+#include "chain/chain_options.h"
 #include "stages/denoise/denoise_window.h"
 
 typedef struct ch4_cal_model {
