@@ -102,12 +102,6 @@ static ch4_status score_normals(ch4_bench_score *out, double *cd, clip *c, int64
     return ch4_chamfer_of_distances(cd, c->distance, c->o->n_point, c->distance + c->o->n_point, c->truth->n_point, CH4_CHAMFER_QUERIES, c->o->seed, err);
 }
 
-static double determinant(const ch4_affine *m)
-{
-    const double *a = m->A;
-    return a[0] * (a[4] * a[8] - a[5] * a[7]) - a[1] * (a[3] * a[8] - a[5] * a[6]) + a[2] * (a[3] * a[7] - a[4] * a[6]);
-}
-
 /* CD-3D and, where asked for, normals under the frame's own alignment. */
 static ch4_status score_shape(double *cd, ch4_bench_score *out, clip *c, int64_t frame, const ch4_affine *own, ch4_err *err)
 {
@@ -187,7 +181,7 @@ static ch4_status score_frame(ch4_bench_score *out, clip *c, int64_t frame, ch4_
     set_curve(c, CH4_BENCH_CD_3D, frame, cd_3d);
     set_curve(c, CH4_BENCH_CD_4D, frame, cd_4d);
     out->cd_3d += cd_3d / k, out->cd_4d += cd_4d / k;
-    double shrink = cbrt(fabs(determinant(&own)));
+    double shrink = cbrt(fabs(ch4_affine_determinant(&own)));
     out->floor += ch4_sampling_floor(ch4_surface_area(m->vert, m->face, m->n_face) * shrink * shrink, n) / k;
     return st ? st : trace_health(c, frame, err);
 }
@@ -228,5 +222,17 @@ ch4_status ch4_compute_bench_score(ch4_bench_score *out, const ch4_bench_meshes 
     if (!st) st = score_motion(out, &c, err);
     if (!options->normals) out->nc_gt = out->nc_signed = out->nc_mesh = NAN;
     free_clip(&c);
+    return st;
+}
+
+ch4_status ch4_bench_fit_first(ch4_affine *out, const ch4_bench_meshes *meshes, const ch4_bench_truth *truth, const ch4_bench_options *options, ch4_pool *pool,
+                               ch4_err *err)
+{
+    clip c = {.meshes = meshes, .truth = truth, .o = options, .pool = pool};
+    const ch4_bench_mesh *m = &meshes->frame[0];
+    ch4_status st = ch4_calloc(&c.point, (size_t)options->n_point, 3 * sizeof(float), "samples", err);
+    if (!st) st = ch4_sample_surface(c.point, NULL, options->n_point, m->vert, m->face, m->n_face, options->seed, err);
+    if (!st) st = fit(out, &c, 0, err);
+    free(c.point);
     return st;
 }

@@ -45,4 +45,8 @@ typedef struct ch4_bench_trace {
 ch4_status ch4_compute_bench_score(ch4_bench_score *out, const ch4_bench_meshes *meshes, const ch4_bench_truth *truth, const ch4_bench_options *options,
                                    ch4_bench_trace *trace, ch4_pool *pool, ch4_err *err);
 
+/* The alignment of frame 0 alone; meshes needs no other frame. */
+ch4_status ch4_bench_fit_first(ch4_affine *out, const ch4_bench_meshes *meshes, const ch4_bench_truth *truth, const ch4_bench_options *options, ch4_pool *pool,
+                               ch4_err *err);
+
 #endif

@@ -8,6 +8,7 @@ typedef ch4_status (*ch4_eval_family_fn)(ch4_eval_outcome *out, const ch4_eval_r
 
 ch4_status ch4_eval_vertices(ch4_eval_outcome *out, const ch4_eval_request *request, ch4_err *err);    /* tracked vertices */
 ch4_status ch4_eval_views(ch4_eval_outcome *out, const ch4_eval_request *request, ch4_err *err);       /* 2D and 3D tracks of a run */
+ch4_status ch4_eval_cameras(ch4_eval_outcome *out, const ch4_eval_request *request, ch4_err *err);     /* cameras of a run */
 ch4_status ch4_eval_bench(ch4_eval_outcome *out, const ch4_eval_request *request, ch4_err *err);       /* surfaces */
 ch4_status ch4_eval_track_files(ch4_eval_outcome *out, const ch4_eval_request *request, ch4_err *err); /* TAP-Vid */
 

@@ -24,6 +24,12 @@ static void cross3(double out[3], const double a[3], const double b[3])
     for (int k = 0; k < 3; k++) out[k] = a[(k + 1) % 3] * b[(k + 2) % 3] - a[(k + 2) % 3] * b[(k + 1) % 3];
 }
 
+double ch4_affine_determinant(const ch4_affine *m)
+{
+    const double *a = m->A;
+    return a[0] * (a[4] * a[8] - a[5] * a[7]) - a[1] * (a[3] * a[8] - a[5] * a[6]) + a[2] * (a[3] * a[7] - a[4] * a[6]);
+}
+
 void ch4_affine_points(float *out, const ch4_affine *m, const float *x, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {

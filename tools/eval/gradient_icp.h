@@ -17,6 +17,7 @@ typedef struct ch4_affine {
 
 #define CH4_AFFINE_IDENTITY ((ch4_affine){{1, 0, 0, 0, 1, 0, 0, 0, 1}, {0, 0, 0}})
 
+double ch4_affine_determinant(const ch4_affine *m);
 /* out f32[n,3] may be x. */
 void ch4_affine_points(float *out, const ch4_affine *m, const float *x, int64_t n);
 /* Unit normals by the inverse transpose of A; normals of length 0 stay. out may be x. */

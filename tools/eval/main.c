@@ -124,7 +124,7 @@ static ch4_status nothing(const ch4_eval_request *r, ch4_err *err)
 
 static ch4_status evaluate(const ch4_eval_request *r, ch4_err *err)
 {
-    static const ch4_eval_family_fn FAMILY[] = {ch4_eval_vertices, ch4_eval_views, ch4_eval_bench, ch4_eval_track_files};
+    static const ch4_eval_family_fn FAMILY[] = {ch4_eval_vertices, ch4_eval_views, ch4_eval_cameras, ch4_eval_bench, ch4_eval_track_files};
     int64_t failed = 0;
     bool any = false;
     ch4_status st = CH4_OK;
