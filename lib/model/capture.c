@@ -102,6 +102,8 @@ static ch4_status read_self(ch4_capture *c, const ch4_capture_layer *layer, cons
 
 static ch4_status read_cross(ch4_capture *c, const ch4_probe_event *e, ch4_err *err)
 {
+    if (c->P == 0) /* a context of the class token alone has no patches */
+        return CH4_OK;
     ch4_tensor q = ch4_tensor_slice(e->q, 2, 1, c->N), k = ch4_tensor_slice(e->k, 2, 1, c->P), lse = ch4_tensor_slice(e->lse, 2, 1, c->N);
     const ch4_attention_map_in in = {
         .q = &q, .k = &k, .lse = &lse, .scale = e->scale, .heads = c->head, .n_heads = c->all_heads,
