@@ -27,6 +27,8 @@ static const ch4_opt options[] = {
     O(decode.image_fps, "24", 0.01, 1000, NULL, "frames per second given to a folder of images"),
 
     O(anchor.frame, "first", 0, 0, NULL, "frame that gives the mesh: first, its number counted in used frames, or auto: where the object is largest and sharpest"),
+    O(anchor.handover, "latent", 0, 0, NULL,
+      "latent of a window's anchor frame: latent = as the window before left it, reencode = its animated mesh encoded anew, reencode:R = so every R-th window"),
 
     O(mesh.path, "", 0, 0, NULL, "GLB or OBJ of the object at the anchor frame, \"\" = made from the image"),
     O(mesh.normalize, "auto", 0, 0, CH4_MESH_NORMALIZE_CHOICES,
@@ -63,6 +65,15 @@ static const ch4_opt options[] = {
     O(surface.compat, "fixed", 0, 0, CH4_SURFACE_COMPAT_CHOICES,
       "flash and hierarchical: without the reference's defects, or with them, for results that can be compared with its own (docs/model.md)"),
     O(surface.depth, "9", 4, 10, NULL, "flash and hierarchical: octree depth, 2^depth nominal cells per axis; lowered until mesh.max_faces is met"),
+
+    O(reinforce.mode, "off", 0, 0, CH4_REINFORCE_MODE_CHOICES,
+      "reliable matches are reinforced in the attention (Eq. 5): not at all, those of the window's own first steps, those of the window before, or both"),
+    O(reinforce.direction, "both", 0, 0, CH4_REINFORCE_DIRECTION_CHOICES, "whose rows: anchor tokens looking at a frame (the paper's letter), frame tokens looking at the anchor, or both"),
+    O(reinforce.gain, "4", 1e-6, 1e6, NULL, "the most reliable pair of tokens weighs 1 + this times as much, others by their confidence"),
+    O(reinforce.layers, "[]", 0, 127, NULL, "layers that are reinforced, [] = those that are read"),
+    O(reinforce.share, "0.5", 1e-6, 1, NULL, "share of a frame's matches that counts as reliable, those of the highest confidence"),
+    O(reinforce.after, "2", 1, 999, NULL, "steps before the chain is asked, where the window's own matches are reinforced"),
+    O(reinforce.landmarks, "256", 1, 65536, NULL, "points on the anchor's surface that the chain is asked about there"),
 
     O(chain.resolution, "0", 0, 512, NULL, "cells per axis of the surfaces that give candidate points, 0 = by the number of tokens (32, 64 or 126), else at least 8"),
     O(chain.anchor_resolution, "96", 8, 512, NULL, "cells per axis of a mesh made from the anchor's latent"),
@@ -144,11 +155,32 @@ ch4_status ch4_config_anchor_frame(int64_t *frame, const ch4_config *config, ch4
     return CH4_OK;
 }
 
+ch4_status ch4_config_handover(int64_t *every, const ch4_config *config, ch4_err *err)
+{
+    static const char reencode[] = "reencode";
+    const char *text = config->anchor.handover, *rest = text + sizeof reencode - 1;
+    char *end;
+    *every = 0;
+    if (strcmp(text, "latent") == 0)
+        return CH4_OK;
+    *every = 1;
+    if (strcmp(text, reencode) == 0)
+        return CH4_OK;
+    if (strncmp(text, reencode, sizeof reencode - 1) == 0 && rest[0] == ':' && rest[1] >= '1' && rest[1] <= '9') {
+        *every = strtoll(rest + 1, &end, 10);
+        if (!*end && *every <= 1000000)
+            return CH4_OK;
+    }
+    return ch4_err_set(err, CH4_ECONFIG, "anchor.handover: '%s' is neither latent, reencode nor reencode:R", text);
+}
+
 static void check_between_options(const ch4_config *c, ch4_problems *p)
 {
-    int64_t anchor;
+    int64_t anchor, every;
     ch4_err why;
     if (ch4_config_anchor_frame(&anchor, c, &why))
+        ch4_problems_add(p, "%s", why.msg);
+    if (ch4_config_handover(&every, c, &why))
         ch4_problems_add(p, "%s", why.msg);
     if (c->decode.slide > c->decode.window)
         ch4_problems_add(p, "decode.slide: %lld is more than decode.window (%lld)", (long long)c->decode.slide,

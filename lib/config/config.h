@@ -40,6 +40,12 @@ typedef enum ch4_direction { CH4_DIRECTION_MODEL, CH4_DIRECTION_ANCHOR_TO_FRAME,
 typedef enum ch4_row_norm { CH4_ROW_NORM_MODEL, CH4_ROW_NORM_RAW, CH4_ROW_NORM_HEAD, CH4_ROW_NORM_MEAN } ch4_row_norm;
 #define CH4_ROW_NORM_CHOICES "model|raw|head|mean"
 
+typedef enum ch4_reinforce_mode { CH4_REINFORCE_OFF, CH4_REINFORCE_WINDOW, CH4_REINFORCE_NEXT, CH4_REINFORCE_ALWAYS } ch4_reinforce_mode;
+#define CH4_REINFORCE_MODE_CHOICES "off|window|next|both"
+
+typedef enum ch4_reinforce_direction { CH4_REINFORCE_ANCHOR, CH4_REINFORCE_FRAME, CH4_REINFORCE_BOTH } ch4_reinforce_direction;
+#define CH4_REINFORCE_DIRECTION_CHOICES "anchor_rows|frame_rows|both"
+
 /* How candidate rows enter Eq. 3: as they are, scaled to unit length, or divided by the column sums over the candidates. */
 typedef enum ch4_endpoint { CH4_ENDPOINT_MODEL, CH4_ENDPOINT_PLAIN, CH4_ENDPOINT_UNIT, CH4_ENDPOINT_COLUMN } ch4_endpoint;
 #define CH4_ENDPOINT_CHOICES "model|plain|unit|column"
@@ -91,7 +97,7 @@ typedef struct ch4_config {
         double key_tolerance, key_border, padding, min_foreground, image_fps;
     } decode;
     struct {
-        char *frame; /* see ch4_config_anchor_frame */
+        char *frame, *handover; /* see ch4_config_anchor_frame, ch4_config_handover */
     } anchor;
     struct {
         char *path; /* "" = no mesh given */
@@ -121,6 +127,13 @@ typedef struct ch4_config {
         ch4_surface_compat compat;
         int64_t depth;
     } surface;
+    struct {
+        ch4_reinforce_mode mode;
+        ch4_reinforce_direction direction;
+        double gain, share;
+        ch4_ints layers;
+        int64_t after, landmarks;
+    } reinforce;
     struct {
         int64_t resolution, anchor_resolution;
         double band;
@@ -183,5 +196,8 @@ void       ch4_config_fini(ch4_config *config);
 /* anchor.frame as a number: the frame, or CH4_ANCHOR_AUTO. CH4_ECONFIG: neither. A loaded configuration has been checked. */
 enum { CH4_ANCHOR_AUTO = -1 };
 ch4_status ch4_config_anchor_frame(int64_t *frame, const ch4_config *config, ch4_err *err);
+
+/* anchor.handover as a number: the mesh is encoded anew in every so many windows; 0: never. CH4_ECONFIG and as above. */
+ch4_status ch4_config_handover(int64_t *every, const ch4_config *config, ch4_err *err);
 
 #endif

@@ -29,6 +29,8 @@ ch4_status ch4_chain_open(ch4_stage *stage, void **state, ch4_err *err)
         status = ch4_bundle_get_vae_decoder(s->bundle, &s->vae, err);
     if (status == CH4_OK)
         s->options = ch4_chain_resolve(config, ch4_bundle_get_info(s->bundle));
+    if (config->reinforce.mode == CH4_REINFORCE_NEXT || config->reinforce.mode == CH4_REINFORCE_ALWAYS)
+        s->options.pair_share = config->reinforce.share;
     return status;
 }
 

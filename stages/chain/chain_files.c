@@ -213,6 +213,28 @@ static ch4_status write_meshes(ch4_store_writer *writer, const ch4_chain_out *ou
     return status;
 }
 
+/* What the next window's denoising is reinforced with. */
+static ch4_status write_pairs(ch4_store_writer *writer, const ch4_chain_out *out, ch4_err *err)
+{
+    int32_t *pair = NULL;
+    float *confidence = NULL;
+    ch4_status status = ch4_calloc(&pair, (size_t)out->n_pair, 3 * sizeof *pair, "token pairs", err);
+    if (status == CH4_OK)
+        status = ch4_calloc(&confidence, (size_t)out->n_pair, sizeof *confidence, "token pairs", err);
+    for (int64_t i = 0; status == CH4_OK && i < out->n_pair; i++) {
+        memcpy(pair + 3 * i, (int32_t[]){out->pair[i].slot, out->pair[i].anchor, out->pair[i].token}, 3 * sizeof *pair);
+        confidence[i] = out->pair[i].confidence;
+    }
+    ch4_tensor p = CH4_VIEW(pair, CH4_DTYPE_I32, out->n_pair, 3), c = CH4_F32(confidence, out->n_pair);
+    if (status == CH4_OK)
+        status = ch4_store_write(writer, "/reinforce/pair", &p, CH4_STORE_PLAIN, err);
+    if (status == CH4_OK)
+        status = ch4_store_write(writer, "/reinforce/confidence", &c, CH4_STORE_PLAIN, err);
+    free(pair);
+    free(confidence);
+    return status;
+}
+
 ch4_status ch4_chain_write(ch4_store_writer *writer, const ch4_chain_in *in, const ch4_chain_out *out, ch4_err *err)
 {
     int64_t T = in->T, K = in->K, P = in->grid * in->grid;
@@ -239,6 +261,8 @@ ch4_status ch4_chain_write(ch4_store_writer *writer, const ch4_chain_in *in, con
         status = ch4_store_write(writer, sets[i].name, &sets[i].t, CH4_STORE_PLAIN, err);
     if (status == CH4_OK && out->mesh)
         status = write_meshes(writer, out, err);
+    if (status == CH4_OK && out->pair)
+        status = write_pairs(writer, out, err);
     if (status == CH4_OK)
         status = ch4_store_set_int(writer, "anchor_slot", in->anchor, err);
     if (status == CH4_OK)

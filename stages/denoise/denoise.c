@@ -9,11 +9,15 @@
 #include "model/windows.h"
 #include "stages/denoise/denoise_files.h"
 #include "stages/denoise/familiar.h"
+#include "stages/denoise/handover.h"
+#include "stages/denoise/steer.h"
 
 typedef struct denoise {
     ch4_nn *nn;
     ch4_bundle *bundle;
     ch4_denoise_plan plan;
+    ch4_steer steer;
+    int64_t reencode; /* the mesh is encoded anew in every so many windows; 0: never */
     int64_t N, d;
     ch4_denoise_mesh mesh; /* no vertices: none was given */
     ch4_familiar familiar; /* width 0: the model does not say what it was trained on */
@@ -28,6 +32,9 @@ typedef struct work {
     float *context, *framestep, *known;
     uint8_t *mask;
     int64_t S, grid, anchor; /* anchor: slot */
+    bool encoded;            /* see ch4_denoise_done */
+    ch4_token_pair *pairs;   /* [n_pairs] carried over from the window that the anchor comes from */
+    int64_t n_pairs, n_reinforced;
     ch4_denoise_out out;
 } work;
 
@@ -61,6 +68,10 @@ static ch4_status open_networks(denoise *s, ch4_err *err)
     } else if (!st) {
         st = ch4_bundle_get_image_to_3d(s->bundle, &image, err);
     }
+    if (!st && s->reencode)
+        st = ch4_bundle_get_vae_encoder(s->bundle, &vae, err);
+    if (!st && s->steer.window)
+        st = ch4_bundle_get_vae_decoder(s->bundle, &vae, err);
     if (st)
         return st;
     s->N = ch4_denoiser_get_config(den)->num_tokens;
@@ -84,6 +95,13 @@ static ch4_status load_familiar(denoise *s, ch4_err *err)
     return st ? st : ch4_familiar_load(&s->familiar, path, ch4_image_encoder_get_config(enc)->width, err);
 }
 
+static ch4_status resolve_steer(denoise *s, const ch4_config *config, ch4_err *err)
+{
+    ch4_denoiser *den;
+    ch4_status st = ch4_bundle_get_denoiser(s->bundle, &den, err);
+    return st ? st : ch4_steer_resolve(&s->steer, config, ch4_bundle_get_info(s->bundle), &s->plan, ch4_denoiser_get_config(den)->num_layers, err);
+}
+
 ch4_status ch4_denoise_open(ch4_stage *stage, void **state, ch4_err *err)
 {
     const ch4_config *config = stage->config;
@@ -103,6 +121,10 @@ ch4_status ch4_denoise_open(ch4_stage *stage, void **state, ch4_err *err)
         ch4_bundle_set_loading(s->bundle, &s->plan.loading);
     if (!st && config->mesh.path[0])
         st = load_mesh(s, config, err);
+    if (!st)
+        st = ch4_config_handover(&s->reencode, config, err);
+    if (!st)
+        st = resolve_steer(s, config, err);
     if (!st)
         st = open_networks(s, err);
     return st ? st : load_familiar(s, err);
@@ -159,6 +181,48 @@ static ch4_status remember(denoise *s, ch4_stage *stage, const ch4_stage_clip *c
     return st;
 }
 
+static bool reencodes(const denoise *s, const ch4_stage_window *window)
+{
+    return s->reencode > 0 && window->index > 0 && window->index % s->reencode == 0;
+}
+
+/* CH4_EAGAIN while a file that will be read is not there: asked before anything is computed. */
+static ch4_status wait_for(ch4_stage *stage, const ch4_stage_window *window, int64_t v, const char *of, ch4_err *err)
+{
+    return ch4_stage_has(stage, &window->clip, v, of) ? CH4_OK : ch4_err_set(err, CH4_EAGAIN, "window %" PRId64 " is not through %s yet", v, of);
+}
+
+static ch4_status wait_for_feedback(const denoise *s, ch4_stage *stage, const ch4_stage_window *window, const work *w, ch4_err *err)
+{
+    ch4_status st = CH4_OK;
+    for (int64_t f = 0; !st && f < w->frames.T; f++) {
+        int64_t v = w->frames.first[f];
+        if (v < 0 || v >= window->index)
+            continue;
+        if (reencodes(s, window))
+            st = wait_for(stage, window, v, "animate", err);
+        if (!st && s->steer.next)
+            st = wait_for(stage, window, v, "chain", err);
+    }
+    return st;
+}
+
+/* The latent of the clip's mesh as window v has moved it in its slot i. */
+static ch4_status encode_moved(denoise *s, const ch4_stage_window *window, float *z, int64_t v, int64_t i, ch4_err *err)
+{
+    char chain[CH4_STAGE_PATH], animate[CH4_STAGE_PATH];
+    ch4_denoise_moved m = {0};
+    ch4_status st = ch4_stage_path(chain, &window->clip, 0, "chain", err);
+    if (!st)
+        st = ch4_stage_path(animate, &window->clip, v, "animate", err);
+    if (!st)
+        st = ch4_denoise_read_moved(&m, chain, animate, i, err);
+    if (!st)
+        st = ch4_denoise_encode(z, s->bundle, &s->plan, s->N, m.rest.vert, m.vert, m.rest.face, m.rest.n_face, s->plan.seed, err);
+    ch4_denoise_moved_fini(&m);
+    return st;
+}
+
 /* Latents of the frames that earlier windows have: each from the first window that holds it. */
 static ch4_status find_known(denoise *s, ch4_stage *stage, const ch4_stage_window *window, work *w, ch4_err *err)
 {
@@ -176,11 +240,38 @@ static ch4_status find_known(denoise *s, ch4_stage *stage, const ch4_stage_windo
             i++;
         if (i == s->last.T)
             return ch4_err_set(err, CH4_EFORMAT, "%s: window %" PRId64 " does not hold frame %" PRId64, window->input, v, w->frames.index[f]);
-        memcpy(w->known + f * n, s->last.latents + i * n, (size_t)n * sizeof *w->known);
+        if (reencodes(s, window))
+            st = encode_moved(s, window, w->known + f * n, v, i, err);
+        else
+            memcpy(w->known + f * n, s->last.latents + i * n, (size_t)n * sizeof *w->known);
+        if (st)
+            return st;
+        w->encoded = s->last.encoded || reencodes(s, window);
         w->mask[f] = 1;
     }
     w->anchor = ch4_window_anchor_slot(w->mask, w->frames.T);
     return CH4_OK;
+}
+
+/* Reliable pairs of the window that the anchor comes from, if its tokens are the same ones. */
+static ch4_status carry_pairs(denoise *s, ch4_stage *stage, const ch4_stage_window *window, work *w, ch4_err *err)
+{
+    int64_t v = w->frames.first[w->anchor], n = 0;
+    char path[CH4_STAGE_PATH];
+    ch4_token_pair *before = NULL;
+    if (!s->steer.next || window->index == 0)
+        return CH4_OK;
+    ch4_status st = remember(s, stage, &window->clip, v, err);
+    if (!st && s->last.encoded != w->encoded)
+        return CH4_OK;
+    if (!st)
+        st = ch4_stage_path(path, &window->clip, v, "chain", err);
+    if (!st)
+        st = ch4_denoise_read_pairs(&before, &n, path, s->N, err);
+    if (!st)
+        st = ch4_steer_carry(&w->pairs, &w->n_pairs, before, n, s->last.T, w->mask, w->frames.T, err);
+    free(before);
+    return st;
 }
 
 /* --- one window ------------------------------------------------------------------------------------------------------------------ */
@@ -211,6 +302,7 @@ static void release(work *w)
     free(w->framestep);
     free(w->known);
     free(w->mask);
+    free(w->pairs);
     free(w->out.latents);
     free(w->out.attention);
     free(w->out.mass);
@@ -244,6 +336,7 @@ static ch4_status encode_mesh(denoise *s, ch4_stage *stage, const ch4_stage_wind
 static ch4_status make_anchor(denoise *s, ch4_stage *stage, const ch4_stage_window *window, work *w, uint64_t seed, ch4_err *err)
 {
     w->mask[0] = 1;
+    w->encoded = mesh_of(s) != NULL;
     if (window->index == 0 && mesh_of(s))
         return encode_mesh(s, stage, window, w->known, seed, err);
     return ch4_denoise_anchor_from_image(w->known, s->bundle, &s->plan, s->N, w->context, w->S, w->framestep[0], seed, err);
@@ -272,6 +365,20 @@ static bool on_canceled(void *ctx)
     return ch4_stage_canceled(ctx);
 }
 
+static ch4_status run_steered(denoise *s, work *w, ch4_denoise_in *in, ch4_err *err)
+{
+    ch4_steering *steering = NULL;
+    ch4_status st = CH4_OK;
+    if (s->steer.window || s->steer.next)
+        st = ch4_steering_create(&steering, s->bundle, &s->plan, &s->steer, in, w->pairs, w->n_pairs, err);
+    in->steering = steering;
+    if (!st)
+        st = ch4_denoise_window(&w->out, s->bundle, &s->plan, in, err);
+    w->n_reinforced = steering ? ch4_steering_pairs(steering) : 0;
+    ch4_steering_destroy(&steering);
+    return st;
+}
+
 static ch4_status generate(denoise *s, ch4_stage *stage, const ch4_stage_window *window, work *w, ch4_err *err)
 {
     uint64_t seed = s->plan.seed + (uint64_t)window->index;
@@ -282,16 +389,16 @@ static ch4_status generate(denoise *s, ch4_stage *stage, const ch4_stage_window 
         st = ch4_calloc(&w->out.patch, (size_t)(w->frames.T * s->N * (w->S - 1)), sizeof *w->out.patch, "patch attention", err);
     if (!st && !w->mask[0])
         st = make_anchor(s, stage, window, w, seed, err);
-    const ch4_denoise_in in = {.T = w->frames.T, .N = s->N, .d = s->d, .S = w->S, .context = w->context, .framestep = w->framestep, .known = w->known,
-                               .mask = w->mask, .anchor = w->anchor, .seed = seed, .on_step = on_step, .canceled = on_canceled, .ctx = stage};
-    return st ? st : ch4_denoise_window(&w->out, s->bundle, &s->plan, &in, err);
+    ch4_denoise_in in = {.T = w->frames.T, .N = s->N, .d = s->d, .S = w->S, .context = w->context, .framestep = w->framestep, .known = w->known,
+                               .mask = w->mask, .anchor = w->anchor, .seed = seed, .on_step = on_step, .canceled = on_canceled, .ctx = stage, .pool = stage->pool};
+    return st ? st : run_steered(s, w, &in, err);
 }
 
 static ch4_status save(denoise *s, ch4_stage *stage, const ch4_stage_window *window, const work *w, ch4_err *err)
 {
     ch4_store_writer *writer = NULL;
-    const ch4_denoise_result result = {.frames = &w->frames, .out = &w->out, .plan = &s->plan, .mesh = mesh_of(s), .N = s->N, .d = s->d, .grid = w->grid, .anchor = w->anchor,
-                                       .pool = stage->pool};
+    const ch4_denoise_result result = {.frames = &w->frames, .out = &w->out, .plan = &s->plan, .mesh = mesh_of(s), .N = s->N, .d = s->d, .grid = w->grid, .anchor = w->anchor, .encoded = w->encoded,
+                                       .pairs = w->n_reinforced,                                       .pool = stage->pool};
     ch4_status st = ch4_store_create(&writer, window->output, err);
     if (!st)
         st = ch4_denoise_write(writer, &result, err);
@@ -307,9 +414,13 @@ ch4_status ch4_denoise_process(ch4_stage *stage, void *state, const ch4_stage_wi
     work w = {0};
     ch4_status st = ch4_denoise_read_frames(&w.frames, window->input, err);
     if (!st)
+        st = wait_for_feedback(s, stage, window, &w, err);
+    if (!st)
         st = allocate(s, &w, err);
     if (!st)
         st = find_known(s, stage, window, &w, err);
+    if (!st)
+        st = carry_pairs(s, stage, window, &w, err);
     if (!st)
         st = generate(s, stage, window, &w, err);
     if (!st)

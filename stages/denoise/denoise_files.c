@@ -50,12 +50,16 @@ ch4_status ch4_denoise_read_done(ch4_denoise_done *out, const char *path, ch4_er
     ch4_status st = ch4_store_open(&r, path, err);
     if (!st)
         st = ch4_store_read(r, "/frame_index", CH4_DTYPE_I64, 1, NULL, &out->owned[0], &index, err);
+    int64_t encoded = 0;
+    if (!st)
+        st = ch4_store_get_int(r, "encoded", &encoded, err);
     if (!st)
         st = ch4_store_read(r, "/latents", CH4_DTYPE_F32, 3, (int64_t[]){index.shape[0], -1, -1}, &out->owned[1], &z, err);
     if (!st) {
         out->T = z.shape[0];
         out->N = z.shape[1];
         out->d = z.shape[2];
+        out->encoded = encoded != 0;
         out->index = index.data;
         out->latents = z.data;
     }
@@ -161,5 +165,9 @@ ch4_status ch4_denoise_write(ch4_store_writer *writer, const ch4_denoise_result 
         st = write_patches(writer, r, err);
     if (!st && r->mesh)
         st = write_mesh(writer, r->mesh, err);
-    return st ? st : ch4_store_set_int(writer, "steps", r->plan->window.steps, err);
+    if (!st)
+        st = ch4_store_set_int(writer, "steps", r->plan->window.steps, err);
+    if (!st)
+        st = ch4_store_set_int(writer, "encoded", r->encoded, err);
+    return st ? st : ch4_store_set_int(writer, "reinforced_pairs", r->pairs, err);
 }

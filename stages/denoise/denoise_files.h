@@ -23,6 +23,7 @@ typedef struct ch4_denoise_done {
     int64_t T, N, d;
     const int64_t *index; /* [T] */
     const float *latents; /* [T,N,d] */
+    bool encoded;         /* its tokens stand for spots of the clip's anchor mesh (they descend from an encoded mesh) */
     ch4_buf owned[2];
 } ch4_denoise_done;
 
@@ -45,6 +46,8 @@ typedef struct ch4_denoise_result {
     const ch4_denoise_plan *plan;
     const ch4_denoise_mesh *mesh; /* NULL: none was given */
     int64_t N, d, grid, anchor; /* anchor: slot */
+    bool encoded;               /* see ch4_denoise_done */
+    int64_t pairs;              /* that the last step was reinforced with */
     ch4_pool *pool;
 } ch4_denoise_result;
 

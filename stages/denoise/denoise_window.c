@@ -8,6 +8,8 @@
 #include "base/base.h"
 #include "mesh/sample.h"
 #include "model/assignment.h"
+#include "stages/denoise/handover.h"
+#include "stages/denoise/steer.h"
 
 enum { STREAM_NOISE = 0x6e6f6973, STREAM_ANCHOR = 0x616e6368, STREAM_SURFACE = 0x73757266 }; /* of the random numbers */
 
@@ -76,34 +78,7 @@ ch4_status ch4_denoise_anchor_from_image(float *z, ch4_bundle *bundle, const ch4
 ch4_status ch4_denoise_anchor_from_mesh(float *z, ch4_bundle *bundle, const ch4_denoise_plan *plan, int64_t N, const float *vert, const int32_t *face, int64_t n_face,
                                         uint64_t seed, ch4_err *err)
 {
-    ch4_vae *vae;
-    int64_t P = plan->points, *index = NULL;
-    float *point = NULL, *normal = NULL, *surface = NULL;
-    ch4_rng rng = ch4_rng_at(seed, STREAM_SURFACE);
-    ch4_status st = ch4_bundle_get_vae_encoder(bundle, &vae, err);
-    if (!st)
-        st = ch4_calloc(&point, (size_t)P * 3, sizeof *point, "surface points", err);
-    if (!st)
-        st = ch4_calloc(&normal, (size_t)P * 3, sizeof *normal, "surface points", err);
-    if (!st)
-        st = ch4_calloc(&surface, (size_t)P * 6, sizeof *surface, "surface points", err);
-    if (!st)
-        st = ch4_calloc(&index, (size_t)N, sizeof *index, "surface points", err);
-    if (!st)
-        st = ch4_mesh_sample(point, normal, NULL, NULL, P, vert, face, n_face, &rng, err);
-    for (int64_t i = 0; !st && i < P; i++) {
-        memcpy(surface + 6 * i, point + 3 * i, 3 * sizeof *surface);
-        memcpy(surface + 6 * i + 3, normal + 3 * i, 3 * sizeof *surface);
-    }
-    if (!st)
-        st = ch4_vae_pick_queries(index, surface, P, N, plan->preselect, seed, err);
-    if (!st)
-        st = ch4_vae_encode(vae, z, NULL, surface, P, index, N, NULL, err);
-    free(point);
-    free(normal);
-    free(surface);
-    free(index);
-    return st;
+    return ch4_denoise_encode(z, bundle, plan, N, vert, vert, face, n_face, seed, err);
 }
 
 /* Share of n points on the right side, for a field whose sign inside the model may or may not name. */
@@ -194,6 +169,17 @@ static ch4_status read_known(ch4_denoiser *den, ch4_capture *capture, const ch4_
     return st;
 }
 
+/* What step k is reinforced with, and who reads along for what comes after. */
+static ch4_status steer_step(ch4_sampler *s, const ch4_probe **probe, struct ch4_steering *steering, int k, int n_branches, ch4_err *err)
+{
+    const ch4_denoiser_gain *gain;
+    ch4_status st = ch4_steering_gain(steering, s, k, &gain, err);
+    ch4_sampler_reinforce(s, st ? NULL : gain);
+    for (int b = 0; b < n_branches; b++)
+        probe[b] = ch4_steering_probe(steering, k, b, probe[b]);
+    return st;
+}
+
 ch4_status ch4_denoise_steps(float *latents, ch4_bundle *bundle, const ch4_denoise_plan *plan, const ch4_denoise_in *in, const ch4_denoise_watch *watch, ch4_err *err)
 {
     ch4_denoiser *den;
@@ -213,6 +199,10 @@ ch4_status ch4_denoise_steps(float *latents, ch4_bundle *bundle, const ch4_denoi
         const ch4_probe *probe[CH4_MAX_BRANCHES];
         for (int b = 0; b < plan->window.n_branches; b++)
             probe[b] = watch ? watch->probe(watch->ctx, k, b) : NULL;
+        if (in->steering)
+            st = steer_step(s, probe, in->steering, k, plan->window.n_branches, err);
+        if (st)
+            break;
         st = in->canceled && in->canceled(in->ctx) ? ch4_err_set(err, CH4_ECANCELED, "canceled after step %d", k) : ch4_sampler_step(s, probe, err);
         if (!st && in->on_step)
             in->on_step(in->ctx, k + 1, plan->window.steps);

@@ -40,6 +40,8 @@ typedef struct ch4_denoise_in {
     void (*on_step)(void *ctx, int64_t done, int64_t total); /* may be NULL */
     bool (*canceled)(void *ctx);                             /* may be NULL */
     void *ctx;
+    ch4_pool *pool;                   /* may be NULL */
+    struct ch4_steering *steering;    /* of steer.h: what the steps are reinforced with; NULL: nothing */
 } ch4_denoise_in;
 
 /* Who reads along: the probe for a step and guidance branch, or NULL. */

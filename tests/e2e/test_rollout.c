@@ -153,6 +153,86 @@ static void clips_of_every_length_from_every_anchor(void **state)
     }
 }
 
+static int64_t attribute(const char *out, int64_t window, const char *name)
+{
+    char path[600];
+    ch4_store_reader *r;
+    int64_t v = -1;
+    ch4_err err = {0};
+    snprintf(path, sizeof path, "%s/%s/video/w%04d.denoise.h5", dir, out, (int)window);
+    if (ch4_store_open(&r, path, &err) || ch4_store_get_int(r, name, &v, &err))
+        fail_msg("%s", err.msg);
+    ch4_store_close(&r);
+    return v;
+}
+
+/* Largest difference of the latents of frame `frame` between two windows that hold it. */
+static float latent_change(const char *out, int64_t frame, int64_t v, int64_t w)
+{
+    ch4_buf fb[2], zb[2];
+    ch4_tensor f[2], z[2];
+    float change = 0;
+    const float *at[2];
+    for (int i = 0; i < 2; i++) {
+        read_array(&fb[i], &f[i], out, i ? w : v, "denoise", "/frame_index");
+        read_array(&zb[i], &z[i], out, i ? w : v, "denoise", "/latents");
+        at[i] = (float *)z[i].data + slot_of(f[i].data, f[i].shape[0], frame) * z[i].shape[1] * z[i].shape[2];
+    }
+    for (int64_t i = 0; i < z[0].shape[1] * z[0].shape[2]; i++)
+        change = fmaxf(change, fabsf(at[0][i] - at[1][i]));
+    for (int i = 0; i < 2; i++) {
+        ch4_buf_free(&fb[i]);
+        ch4_buf_free(&zb[i]);
+    }
+    return change;
+}
+
+/* 61 frames from the middle: windows 30..45, 45..60, 30..15, 15..0. */
+static void anchors_are_handed_over(void **state)
+{
+    (void)state;
+    static const int64_t shared[4] = {-1, 45, 30, 15}, from[4] = {0, 0, 0, 2};
+    static const struct {
+        const char *option;
+        bool again[4]; /* is the window's anchor encoded anew? */
+    } modes[] = {{"latent", {0}}, {"reencode", {0, 1, 1, 1}}, {"reencode:2", {0, 0, 1, 0}}};
+    for (int i = 0; i < 3; i++) {
+        char set[100];
+        snprintf(set, sizeof set, "--set anchor.frame=30 --set anchor.handover=%s", modes[i].option);
+        run(modes[i].option, 61, set);
+        check_meshes(modes[i].option, 61, 30);
+        assert_int_equal(check_joins(modes[i].option), 4);
+        for (int64_t w = 1; w < 4; w++) {
+            float change = latent_change(modes[i].option, shared[w], from[w], w);
+            assert_true(modes[i].again[w] ? change > 1e-3f || w == 2 : change == 0);
+            assert_int_equal(attribute(modes[i].option, w, "encoded"), 1);
+        }
+        if (i > 0) /* window 2 begins where the mesh has not moved: the same mesh, the same spots, the same latent but for rounding */
+            assert_true(latent_change(modes[i].option, 30, 0, 2) < 1e-4f);
+    }
+}
+
+/* Every mode runs to the end, and reinforces the windows that it says, whatever the number of threads and windows on their way. */
+static void modes_of_reinforcement(void **state)
+{
+    (void)state;
+    static const char *const modes[] = {"off", "window", "next", "both"};
+    for (int i = 0; i < 4; i++) {
+        char set[200];
+        snprintf(set, sizeof set, "--set reinforce.mode=%s --set reinforce.after=1 --set reinforce.landmarks=16", modes[i]);
+        run(modes[i], 46, set);
+        check_meshes(modes[i], 46, 0);
+        assert_int_equal(check_joins(modes[i]), 3);
+        for (int64_t w = 0; w < 3; w++) {
+            bool window = i == 1 || i == 3, next = i >= 2 && w > 0;
+            assert_int_equal(attribute(modes[i], w, "reinforced_pairs") > 0, window || next);
+        }
+    }
+    run("again", 46, "--set reinforce.mode=both --set reinforce.after=1 --set reinforce.landmarks=16 --set pipeline.windows=1 --threads 2");
+    assert_int_equal(shell("diff -r '%s/both/video' '%s/again/video'", dir, dir), 0);
+    assert_int_not_equal(shell("cmp -s '%s/off/video/vertices.npy' '%s/both/video/vertices.npy'", dir, dir), 0);
+}
+
 /* --- a model, a clip, a mesh ------------------------------------------------------------------------------------------------------ */
 
 static int setup(void **state)
@@ -198,6 +278,8 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(anchors_are_handed_over),
+        cmocka_unit_test(modes_of_reinforcement),
         cmocka_unit_test(clips_of_every_length_from_every_anchor),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -208,7 +208,7 @@ static void defaults_are_the_documented_ones(void **state)
     ch4_config_fini(&c);
 }
 
-static void anchor_frame_is_first_auto_or_a_number(void **state)
+static void anchor_options_are_words_or_numbers(void **state)
 {
     (void)state;
     static const struct {
@@ -226,6 +226,20 @@ static void anchor_frame_is_first_auto_or_a_number(void **state)
     }
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_int_equal(ch4_config_load(&c, NULL, &bad[i], 1, NULL, NULL), CH4_ECONFIG);
+    static const struct {
+        const char *set;
+        int64_t every; /* -1: refused */
+    } handover[] = {{"anchor.handover=latent", 0}, {"anchor.handover=reencode", 1}, {"anchor.handover=reencode:4", 4}, {"anchor.handover=reencode:", -1},
+                    {"anchor.handover=reencode:0", -1}, {"anchor.handover=reencode:2x", -1}, {"anchor.handover=reencoded", -1}, {"anchor.handover=", -1}};
+    for (size_t i = 0; i < sizeof handover / sizeof *handover; i++) {
+        ch4_status st = ch4_config_load(&c, NULL, &handover[i].set, 1, NULL, NULL);
+        assert_int_equal(st, handover[i].every < 0 ? CH4_ECONFIG : CH4_OK);
+        if (st)
+            continue;
+        assert_int_equal(ch4_config_handover(&frame, &c, NULL), CH4_OK);
+        assert_int_equal(frame, handover[i].every);
+        ch4_config_fini(&c);
+    }
 }
 
 static void options_are_checked_against_each_other(void **state)
@@ -263,7 +277,7 @@ int main(void)
         cmocka_unit_test(syntax_errors_have_a_place),       cmocka_unit_test(too_large_a_file_is_refused),
         cmocka_unit_test(set_takes_scalars_and_lists),      cmocka_unit_test(resolved_file_round_trips),
         cmocka_unit_test(defaults_are_the_documented_ones), cmocka_unit_test(options_are_checked_against_each_other),
-        cmocka_unit_test(anchor_frame_is_first_auto_or_a_number),
+        cmocka_unit_test(anchor_options_are_words_or_numbers),
         cmocka_unit_test(help_names_every_option),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

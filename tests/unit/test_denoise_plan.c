@@ -11,6 +11,7 @@
 
 #include "base/base.h"
 #include "stages/denoise/denoise_files.h"
+#include "stages/denoise/steer.h"
 
 static const char model_text[] =
     "noise: matched\nnoise_anchor: 0.6\nsteps: 4\nguidance: 1.0\n"
@@ -132,10 +133,62 @@ static void meshes_are_placed(void **state)
     assert_int_equal(ch4_denoise_place_mesh(&none, CH4_MESH_NORMALIZE_AUTO, &err), CH4_EFORMAT);
 }
 
+static void pairs_carry_over_by_their_mean(void **state)
+{
+    (void)state;
+    /* of a window of 4 frames: token 1 with 2 in two of three frames, token 0 with 0 in one */
+    const ch4_token_pair before[] = {{3, 1, 2, 0.4f}, {1, 0, 0, 0.9f}, {1, 1, 2, 0.8f}};
+    const uint8_t mask[3] = {1, 0, 0};
+    ch4_token_pair *out;
+    int64_t n;
+    assert_int_equal(ch4_steer_carry(&out, &n, before, 3, 4, mask, 3, NULL), CH4_OK);
+    assert_int_equal(n, 4);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(out[i].slot, 1 + i / 2);
+        assert_true(out[i].anchor == i % 2 && out[i].token == 2 * (i % 2) && fabsf(out[i].confidence - (i % 2 ? 0.4f : 0.3f)) < 1e-6f);
+    }
+    free(out);
+    assert_int_equal(ch4_steer_carry(&out, &n, before, 0, 4, mask, 3, NULL), CH4_OK);
+    assert_int_equal(n, 0);
+    free(out);
+}
+
+static void steering_needs_steps_layers_and_shared_noise(void **state)
+{
+    (void)state;
+    static const char *const sets[] = {"reinforce.mode=window", "reinforce.after=4", "reinforce.layers=[2, 9]"};
+    const ch4_model_info info = {.steps = 4, .shift = 3};
+    ch4_denoise_plan plan = {.window = ch4_sampler_config_make(4, 3, 1), .noise = CH4_MODEL_NOISE_MATCHED, .capture = {.n_layers = 1, .layer = {{.layer = 3}}}};
+    ch4_config c;
+    ch4_steer s;
+    ch4_err err;
+    assert_int_equal(ch4_config_load(&c, NULL, sets, 1, NULL, NULL), CH4_OK);
+    assert_int_equal(ch4_steer_resolve(&s, &c, &info, &plan, 10, &err), CH4_OK);
+    assert_true(s.window && !s.next && s.after == 2 && s.options.layer[3] && !s.options.layer[2]);
+    plan.noise = CH4_MODEL_NOISE_INDEPENDENT;
+    assert_int_equal(ch4_steer_resolve(&s, &c, &info, &plan, 10, &err), CH4_OK);
+    c.reinforce.mode = CH4_REINFORCE_NEXT;
+    assert_int_equal(ch4_steer_resolve(&s, &c, &info, &plan, 10, &err), CH4_ECONFIG);
+    ch4_config_fini(&c);
+    plan.noise = CH4_MODEL_NOISE_SHARED;
+    assert_int_equal(ch4_config_load(&c, NULL, sets, 2, NULL, NULL), CH4_OK);
+    assert_int_equal(ch4_steer_resolve(&s, &c, &info, &plan, 10, &err), CH4_ECONFIG);
+    c.reinforce.mode = CH4_REINFORCE_NEXT; /* no step of its own to wait for */
+    assert_int_equal(ch4_steer_resolve(&s, &c, &info, &plan, 10, &err), CH4_OK);
+    ch4_config_fini(&c);
+    assert_int_equal(ch4_config_load(&c, NULL, (const char *[]){sets[0], sets[2]}, 2, NULL, NULL), CH4_OK);
+    assert_int_equal(ch4_steer_resolve(&s, &c, &info, &plan, 10, &err), CH4_OK);
+    assert_true(s.options.layer[2] && s.options.layer[9] && !s.options.layer[3]);
+    assert_int_equal(ch4_steer_resolve(&s, &c, &info, &plan, 9, &err), CH4_ECONFIG);
+    ch4_config_fini(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_model_decides_by_default),   cmocka_unit_test(options_override_the_model), cmocka_unit_test(impossible_readings_are_named),
+        cmocka_unit_test(pairs_carry_over_by_their_mean),
+        cmocka_unit_test(steering_needs_steps_layers_and_shared_noise),
         cmocka_unit_test(matched_noise_follows_the_anchor), cmocka_unit_test(meshes_are_placed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
