@@ -13,7 +13,7 @@
 
 const char *const ch4_bench_method_name[CH4_BENCH_METHODS] = {
     "ours", "oracle", "static", "rigid", "nearest_chained", "nearest_from_anchor", "per_frame", "per_frame_quarters", "own_static", "own_nearest_chained",
-    "frozen_first_window", "linear_drift",
+    "own_surfaces", "frozen_first_window", "linear_drift",
 };
 
 /* --- on the true meshes ------------------------------------------------------------------------------------------------------------------------- */
@@ -73,41 +73,68 @@ ch4_status ch4_bench_baseline_vertices(float *vert, const ch4_eval_truth *t, ch4
 
 /* --- from the result ---------------------------------------------------------------------------------------------------------------------------- */
 
-static ch4_status own_chained(ch4_bench_meshes *out, bool *there, const ch4_bench_meshes *result, const char *folder, ch4_pool *pool, ch4_err *err)
+/* Meshes of the surfaces; *there false if the run kept none. */
+static ch4_status load_surfaces(ch4_bench_meshes *out, bool *there, const ch4_bench_meshes *result, const char *folder, ch4_err *err)
+{
+    char path[4096];
+    *out = (ch4_bench_meshes){0};
+    snprintf(path, sizeof(path), "%s/surfaces", folder);
+    *there = access(path, F_OK) == 0;
+    if (*there) return ch4_bench_meshes_load(out, path, result->n_frames, err);
+    *there = !ch4_bench_same_topology(NULL, result);
+    return *there ? ch4_bench_meshes_load(out, folder, result->n_frames, err) : CH4_OK;
+}
+
+/* Carries the vertices of frame 0 in out through the surfaces. */
+static ch4_status chain_meshes(ch4_bench_meshes *out, const ch4_bench_meshes *surfaces, ch4_pool *pool, ch4_err *err)
+{
+    ch4_status st = CH4_OK;
+    for (int64_t f = 1; !st && f < out->n_frames; f++) {
+        const ch4_bench_mesh *s = &surfaces->frame[f];
+        st = ch4_eval_nearest_on_mesh(out->frame[f].vert, NULL, NULL, out->frame[f - 1].vert, out->frame[f].n_vert, s->vert, s->face, s->n_face, pool, err);
+    }
+    return st;
+}
+
+static ch4_status chain_clouds(ch4_bench_meshes *out, bool *there, const char *folder, ch4_pool *pool, ch4_err *err)
 {
     char path[4096];
     ch4_eval_result run = {0};
-    ch4_status st = CH4_OK;
     snprintf(path, sizeof(path), "%s/vertices.npy", folder);
-    if (access(path, R_OK) == 0) st = ch4_eval_result_load(&run, folder, err);
-    bool clouds = run.surface != NULL && run.n_frames >= result->n_frames;
-    *there = clouds || !ch4_bench_same_topology(NULL, result);
-    for (int64_t f = 1; !st && *there && f < result->n_frames; f++) {
-        const ch4_bench_mesh *surface = &result->frame[f];
-        const float *before = out->frame[f - 1].vert;
-        if (clouds)
-            st = ch4_eval_nearest_in_cloud(out->frame[f].vert, before, out->frame[f].n_vert, run.surface + 3 * run.surface_begin[f],
-                                           run.surface_begin[f + 1] - run.surface_begin[f], pool, err);
-        else
-            st = ch4_eval_nearest_on_mesh(out->frame[f].vert, NULL, NULL, before, out->frame[f].n_vert, surface->vert, surface->face, surface->n_face, pool, err);
-    }
+    ch4_status st = access(path, R_OK) == 0 ? ch4_eval_result_load(&run, folder, err) : CH4_OK;
+    *there = !st && run.surface && run.n_frames >= out->n_frames;
+    for (int64_t f = 1; !st && *there && f < out->n_frames; f++)
+        st = ch4_eval_nearest_in_cloud(out->frame[f].vert, out->frame[f - 1].vert, out->frame[f].n_vert, run.surface + 3 * run.surface_begin[f],
+                                       run.surface_begin[f + 1] - run.surface_begin[f], pool, err);
     ch4_eval_result_fini(&run);
+    return st;
+}
+
+static ch4_status still_meshes(ch4_bench_meshes *out, const ch4_bench_meshes *result, ch4_err *err)
+{
+    const ch4_bench_mesh *first = &result->frame[0];
+    float *vert = NULL;
+    size_t n = (size_t)first->n_vert * 3;
+    ch4_status st = ch4_calloc(&vert, n * (size_t)result->n_frames, sizeof(*vert), "baseline", err);
+    for (int64_t f = 0; !st && f < result->n_frames; f++) memcpy(vert + f * (int64_t)n, first->vert, n * sizeof(*vert));
+    if (!st) st = ch4_bench_meshes_of(out, vert, result->n_frames, first->n_vert, first->face, first->n_face, err);
+    free(vert);
     return st;
 }
 
 ch4_status ch4_bench_own_meshes(ch4_bench_meshes *out, bool *there, const ch4_bench_meshes *result, const char *folder, ch4_bench_method method, ch4_pool *pool,
                                 ch4_err *err)
 {
-    const ch4_bench_mesh *first = &result->frame[0];
-    float *vert = NULL;
-    size_t n = (size_t)first->n_vert * 3;
+    ch4_bench_meshes surfaces = {0};
     *out = (ch4_bench_meshes){0};
     *there = true;
-    ch4_status st = ch4_calloc(&vert, n * (size_t)result->n_frames, sizeof(*vert), "baseline", err);
-    for (int64_t f = 0; !st && f < result->n_frames; f++) memcpy(vert + f * (int64_t)n, first->vert, n * sizeof(*vert));
-    if (!st) st = ch4_bench_meshes_of(out, vert, result->n_frames, first->n_vert, first->face, first->n_face, err);
-    if (!st && method == CH4_BENCH_OWN_CHAINED) st = own_chained(out, there, result, folder, pool, err);
-    free(vert);
+    if (method == CH4_BENCH_OWN_SURFACES) return load_surfaces(out, there, result, folder, err);
+    ch4_status st = still_meshes(out, result, err);
+    if (st || method == CH4_BENCH_OWN_STATIC) return st;
+    st = load_surfaces(&surfaces, there, result, folder, err);
+    if (!st && *there) st = chain_meshes(out, &surfaces, pool, err);
+    else if (!st) st = chain_clouds(out, there, folder, pool, err);
+    ch4_bench_meshes_fini(&surfaces);
     return st;
 }
 

@@ -85,7 +85,7 @@ static ch4_status score_meshes(clip *c, ch4_bench_method m, const ch4_bench_mesh
 static bool from_truth(ch4_bench_method m, int64_t n_frames)
 {
     if (m == CH4_BENCH_FROZEN || m == CH4_BENCH_DRIFT) return n_frames > CH4_BENCH_WINDOW;
-    return m != CH4_BENCH_OURS && m != CH4_BENCH_OWN_STATIC && m != CH4_BENCH_OWN_CHAINED;
+    return m != CH4_BENCH_OURS && !(m >= CH4_BENCH_OWN_STATIC && m <= CH4_BENCH_OWN_SURFACES);
 }
 
 /* The true meshes again, of which nobody knows that they share their faces. */
@@ -141,11 +141,12 @@ static ch4_status cloud_baselines(clip *c, ch4_err *err)
 static ch4_status own_baselines(clip *c, const ch4_bench_meshes *result, const char *folder, ch4_err *err)
 {
     ch4_status st = CH4_OK;
-    for (int m = CH4_BENCH_OWN_STATIC; !st && m <= CH4_BENCH_OWN_CHAINED; m++) {
+    for (int m = CH4_BENCH_OWN_STATIC; !st && m <= CH4_BENCH_OWN_SURFACES; m++) {
         ch4_bench_meshes meshes;
         bool there;
         st = ch4_bench_own_meshes(&meshes, &there, result, folder, (ch4_bench_method)m, c->pool, err);
         if (!st && there) st = score_meshes(c, (ch4_bench_method)m, &meshes, &c->o, err);
+        if (!st && there && m == CH4_BENCH_OWN_SURFACES) hide_motion(c, CH4_BENCH_OWN_SURFACES);
         ch4_bench_meshes_fini(&meshes);
     }
     return st;

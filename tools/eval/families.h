@@ -10,6 +10,7 @@ ch4_status ch4_eval_vertices(ch4_eval_outcome *out, const ch4_eval_request *requ
 ch4_status ch4_eval_views(ch4_eval_outcome *out, const ch4_eval_request *request, ch4_err *err);       /* 2D and 3D tracks of a run */
 ch4_status ch4_eval_cameras(ch4_eval_outcome *out, const ch4_eval_request *request, ch4_err *err);     /* cameras of a run */
 ch4_status ch4_eval_bench(ch4_eval_outcome *out, const ch4_eval_request *request, ch4_err *err);       /* surfaces */
+ch4_status ch4_eval_shapes(ch4_eval_outcome *out, const ch4_eval_request *request, ch4_err *err);      /* IoU, F-score; only with request->shape */
 ch4_status ch4_eval_track_files(ch4_eval_outcome *out, const ch4_eval_request *request, ch4_err *err); /* TAP-Vid */
 
 #endif

@@ -30,6 +30,8 @@ static const char HELP[] =
     "  --seed N        of the samples (44)\n"
     "  --no-normals    leave out normal consistency\n"
     "  --per-frame     accept clips whose faces change from frame to frame: CD-M is then not defined; else they fail, as in the public script\n"
+    "  --shape         also IoU, F-score and Chamfer distances as in Sculpt4D and occupancy networks\n"
+    "  --grid N        side of the voxel grid of the second IoU, 8 to 256 (64)\n"
     "tracks:\n"
     "  --queries NAME  of TAP-Vid: each track's first visible frame (first), or every 5th frame (strided)\n"
     "  --compat        reproduce what is known to be wrong in public code (scale of reflected similarities)\n"
@@ -75,7 +77,7 @@ static ch4_status parse(options *o, int argc, char **argv, ch4_err *err)
     static const struct option table[] = {{"gt", 1, NULL, 'g'},         {"out", 1, NULL, 'o'},        {"threads", 1, NULL, 't'},    {"align", 1, NULL, 'a'},
                                           {"samples", 1, NULL, 's'},    {"icp-points", 1, NULL, 'i'}, {"seed", 1, NULL, 'r'},       {"no-normals", 0, NULL, 'n'},
                                           {"per-frame", 0, NULL, 'f'},  {"queries", 1, NULL, 'q'},    {"quiet", 0, NULL, 'Q'},      {"compat", 0, NULL, 'c'},
-                                          {"align-baselines", 0, NULL, 'b'}, {"no-baselines", 0, NULL, 'B'}, {NULL, 0, NULL, 0}};
+                                          {"align-baselines", 0, NULL, 'b'}, {"shape", 0, NULL, 'S'}, {"grid", 1, NULL, 'G'}, {"no-baselines", 0, NULL, 'B'}, {NULL, 0, NULL, 0}};
     ch4_eval_request *r = &o->request;
     ch4_status st = CH4_OK;
     int64_t n = 0;
@@ -94,6 +96,8 @@ static ch4_status parse(options *o, int argc, char **argv, ch4_err *err)
             st = parse_number(&n, "seed", optarg, 0, UINT32_MAX - 1, err);
             r->bench.seed = (uint32_t)n;
             break;
+        case 'G': st = parse_number(&r->grid, "grid", optarg, 8, 256, err); break;
+        case 'S': r->shape = true; break;
         case 'q': st = parse_queries(&r->queries, optarg, err); break;
         case 'n': r->bench.normals = false; break;
         case 'f': r->allow_topology = true; break;
@@ -124,7 +128,7 @@ static ch4_status nothing(const ch4_eval_request *r, ch4_err *err)
 
 static ch4_status evaluate(const ch4_eval_request *r, ch4_err *err)
 {
-    static const ch4_eval_family_fn FAMILY[] = {ch4_eval_vertices, ch4_eval_views, ch4_eval_cameras, ch4_eval_bench, ch4_eval_track_files};
+    static const ch4_eval_family_fn FAMILY[] = {ch4_eval_vertices, ch4_eval_views, ch4_eval_cameras, ch4_eval_bench, ch4_eval_shapes, ch4_eval_track_files};
     int64_t failed = 0;
     bool any = false;
     ch4_status st = CH4_OK;
@@ -149,7 +153,7 @@ int main(int argc, char **argv)
     mallopt(M_MMAP_THRESHOLD, 1 << 30); /* every frame needs the same arrays of some MB again: their pages are kept */
     mallopt(M_TRIM_THRESHOLD, 1 << 30);
     ch4_err err = {0};
-    options o = {.threads = 2, .request = {.bench = ch4_bench_defaults(), .auto_align = true}};
+    options o = {.threads = 2, .request = {.bench = ch4_bench_defaults(), .auto_align = true, .grid = 64}};
     o.request.bench.n_point = 0; /* as the truth */
     o.request.bench.normals = true;
     ch4_status st = parse(&o, argc, argv, &err);
