@@ -9,7 +9,7 @@ for case in "$here"/*/ "$here"/geometry/*/; do
     check_status 0 "$golden" "$case"
     grep -E 'FAIL' "$ch4_tmp/out" | head -n 5
 done
-for kind in autoencoder_stage2 denoiser_forward denoiser_sample4 triposg_dit_forward triposg_vae_decode triposg_vae_encode dinov2 embeddings; do
+for kind in autoencoder_stage2 denoiser_forward denoiser_sample4 triposg_dit_forward triposg_vae_decode triposg_vae_encode dinov2 embeddings shapes; do
     begin "$kind.ref"
     check_status 0 "$golden" --backend ref "$here/$kind"
     grep -E 'FAIL' "$ch4_tmp/out" | head -n 5
