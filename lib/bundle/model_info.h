@@ -23,7 +23,7 @@ typedef struct ch4_model_info {
     double noise_anchor; /* after matching: noise = P anchor + sqrt(1 - P^2) noise, the same for all open frames */
     int64_t steps;
     double shift, guidance;
-    struct { int64_t steps; double shift, guidance; } anchor; /* image-to-3D; 0 = as above */
+    struct { int64_t draws, frames, steps; double shift, guidance; } anchor; /* image-to-3D; 0 = as above */
     struct {
         ch4_ints layers, heads; /* paired: head heads[i] of layer layers[i]; no heads: all heads of the layers */
         char *step;             /* "last", or the number of a step */
@@ -36,6 +36,7 @@ typedef struct ch4_model_info {
     struct { bool unit_norm; int64_t topk; double temperature; } chain;
     struct { double smooth_sigma, final_sigma, beta; } animate; /* as the options of these names */
     struct { ch4_model_inside inside; } field;
+    struct { bool known; double azimuth, elevation; } view; /* from where the training saw its objects; one direction, or not known */
     struct { ch4_ints layers, heads; } supervised_heads;
     struct { char *path; } familiar; /* mean [W], whiten [W,W], limit [1] of the training's image features */
     struct {

@@ -39,6 +39,8 @@ static const ch4_opt options[] = {
 
     O(denoise.steps, "0", 0, 1000, NULL, "denoising steps of a window, 0 = as the model says"),
     O(denoise.anchor_steps, "0", 0, 1000, NULL, "denoising steps of image-to-3D, 0 = as the model says"),
+    O(denoise.anchor_draws, "0", 0, 64, NULL, "draws whose fields are averaged to the mesh made from the image, 0 = as the model says"),
+    O(denoise.anchor_frames, "0", 0, 64, NULL, "frames of the first window that are generated together with that mesh and dropped again, 1 = the anchor frame alone, 0 = as the model says"),
     O(denoise.shift, "0", 0, 100, NULL, "shift of the time schedule, 0 = as the model says"),
     O(denoise.guidance, "-1", -1, 100, NULL, "scale of the classifier-free guidance, 0 = one branch only, -1 = as the model says"),
     O(denoise.noise, "model", 0, 0, CH4_NOISE_CHOICES,
@@ -114,6 +116,7 @@ static const ch4_opt options[] = {
     O(pose.cauchy_px, "4", 0, 1000, NULL, "scale of the robust weights of the last refinement, same unit, 0 = off"),
     O(pose.mode, "anchor", 0, 0, CH4_POSE_MODE_CHOICES, "the anchor's camera for all frames (the motion is in the mesh), or each frame solved for itself"),
     O(pose.outline, "true", 0, 0, NULL, "find the anchor's camera from outline and matches together where matches are few"),
+    O(pose.view_weight, "0.2", 0, 10, NULL, "outline: what a camera 30 degrees or more off the model's own view must gain in overlap, where the model has one"),
 
     O(sink.fps, "0", 0, 1000, NULL, "frames per second of the animation, 0 = the video's own times"),
     O(sink.glb, "true", 0, 0, NULL, "write mesh.glb"),

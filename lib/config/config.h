@@ -106,7 +106,7 @@ typedef struct ch4_config {
         double floaters;
     } mesh;
     struct {
-        int64_t steps, anchor_steps;
+        int64_t steps, anchor_steps, anchor_draws, anchor_frames;
         double shift, guidance;
         ch4_noise noise;
         ch4_config_weights weights;
@@ -165,6 +165,7 @@ typedef struct ch4_config {
         double cauchy_px;
         ch4_pose_mode mode;
         bool outline;
+        double view_weight;
     } pose;
     struct {
         double fps;

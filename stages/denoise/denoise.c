@@ -7,6 +7,7 @@
 
 #include "mesh/mesh_io.h"
 #include "model/windows.h"
+#include "stages/denoise/anchor_image.h"
 #include "stages/denoise/denoise_files.h"
 #include "stages/denoise/familiar.h"
 #include "stages/denoise/handover.h"
@@ -339,7 +340,8 @@ static ch4_status make_anchor(denoise *s, ch4_stage *stage, const ch4_stage_wind
     w->encoded = mesh_of(s) != NULL;
     if (window->index == 0 && mesh_of(s))
         return encode_mesh(s, stage, window, w->known, seed, err);
-    return ch4_denoise_anchor_from_image(w->known, s->bundle, &s->plan, s->N, w->context, w->S, w->framestep[0], seed, err);
+    const ch4_anchor_images in = {.T = w->frames.T, .N = s->N, .S = w->S, .context = w->context, .framestep = w->framestep, .seed = seed};
+    return ch4_denoise_anchor_from_images(w->known, s->bundle, &s->plan, &in, err);
 }
 
 /* Pictures unlike the training's are no error, but nobody should take the result for what the model can do. */

@@ -97,6 +97,10 @@ ch4_status ch4_denoise_plan_make(ch4_denoise_plan *out, const ch4_config *config
         .keep = config->attention.k,
         .points = config->mesh.points ? config->mesh.points : info->networks.vae.points,
         .preselect = info->networks.vae.preselect,
+        .anchor_draws = config->denoise.anchor_draws ? config->denoise.anchor_draws : info->anchor.draws,
+        .anchor_frames = config->denoise.anchor_frames ? config->denoise.anchor_frames : info->anchor.frames,
+        .band = config->chain.band,
+        .floaters = config->mesh.floaters,
         .seed = (uint64_t)config->run.seed,
         .loading = {.type = weights_of(config), .offload = config->denoise.offload == CH4_OFFLOAD_LAYERS},
     };
@@ -110,6 +114,8 @@ ch4_status ch4_denoise_plan_make(ch4_denoise_plan *out, const ch4_config *config
         st = choose_steps(&p, config, info, &count, err);
     if (!st && p.branch != CH4_MODEL_BRANCH_CONDITIONAL && p.window.n_branches == 1)
         st = ch4_err_set(err, CH4_ECONFIG, "attention.branch: without guidance (denoise.guidance) only the conditional branch runs");
+    if (!st && p.anchor_frames > 1 && info->networks.image_to_3d == CH4_MODEL_IMAGE3D_TRIPOSG)
+        st = ch4_err_set(err, CH4_ECONFIG, "denoise.anchor_frames: the model's image-to-3D transformer sees one frame");
     if (st)
         return st;
     p.capture.self_passes = count * (p.branch == CH4_MODEL_BRANCH_MEAN ? 2 : 1);

@@ -19,6 +19,8 @@ typedef struct ch4_denoise_plan {
     bool dense;
     int64_t keep;                      /* entries kept of each row */
     int64_t points, preselect;         /* of an encoded mesh */
+    int64_t anchor_draws, anchor_frames; /* of an anchor that is made from pictures */
+    double band, floaters;             /* of its surface: chain.band, mesh.floaters */
     uint64_t seed;
     ch4_denoiser_loading loading;
 } ch4_denoise_plan;

@@ -11,7 +11,7 @@
 #include "stages/denoise/handover.h"
 #include "stages/denoise/steer.h"
 
-enum { STREAM_NOISE = 0x6e6f6973, STREAM_ANCHOR = 0x616e6368, STREAM_SURFACE = 0x73757266 }; /* of the random numbers */
+enum { STREAM_NOISE = 0x6e6f6973, STREAM_SURFACE = 0x73757266 }; /* of the random numbers */
 
 ch4_status ch4_denoise_context(float **context, int64_t *S, int64_t *grid, ch4_bundle *bundle, const uint8_t *frames, int64_t T, int64_t side, ch4_err *err)
 {
@@ -48,31 +48,6 @@ static void fill_normal(float *out, int64_t n, uint64_t seed, uint64_t stream)
     ch4_rng rng = ch4_rng_at(seed, stream);
     for (int64_t i = 0; i < n; i++)
         out[i] = (float)ch4_rng_normal(&rng);
-}
-
-ch4_status ch4_denoise_anchor_from_image(float *z, ch4_bundle *bundle, const ch4_denoise_plan *plan, int64_t N, const float *context, int64_t S, float framestep,
-                                         uint64_t seed, ch4_err *err)
-{
-    ch4_denoiser *den;
-    ch4_sampler *s = NULL;
-    float *noise = NULL;
-    ch4_status st = ch4_bundle_get_image_to_3d(bundle, &den, err);
-    if (st)
-        return st;
-    int64_t n = N * ch4_denoiser_get_config(den)->in_channels;
-    st = ch4_calloc(&noise, (size_t)n, sizeof *noise, "noise", err);
-    if (!st) {
-        fill_normal(noise, n, seed, STREAM_ANCHOR);
-        const ch4_sampler_in in = {.T = 1, .N = N, .S = S, .noise = noise, .framestep = &framestep, .context = context};
-        st = ch4_sampler_create(&s, den, &plan->anchor, &in, err);
-    }
-    for (int k = 0; !st && k < plan->anchor.steps; k++)
-        st = ch4_sampler_step(s, NULL, err);
-    if (!st)
-        memcpy(z, ch4_sampler_latents(s), (size_t)n * sizeof *z);
-    ch4_sampler_destroy(&s);
-    free(noise);
-    return st;
 }
 
 ch4_status ch4_denoise_anchor_from_mesh(float *z, ch4_bundle *bundle, const ch4_denoise_plan *plan, int64_t N, const float *vert, const int32_t *face, int64_t n_face,

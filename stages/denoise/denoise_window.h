@@ -10,10 +10,6 @@
  * crop that is not square. */
 ch4_status ch4_denoise_context(float **context, int64_t *S, int64_t *grid, ch4_bundle *bundle, const uint8_t *frames, int64_t T, int64_t side, ch4_err *err);
 
-/* Latent z [N,d] of the object in one frame from its context [S,Cc] alone (image-to-3D, nothing known). */
-ch4_status ch4_denoise_anchor_from_image(float *z, ch4_bundle *bundle, const ch4_denoise_plan *plan, int64_t N, const float *context, int64_t S, float framestep,
-                                         uint64_t seed, ch4_err *err);
-
 /* Latent z [N,d] of a mesh in the canonical cube: surface points with face normals, encoded, posterior mean. CH4_EFORMAT: no area. */
 ch4_status ch4_denoise_anchor_from_mesh(float *z, ch4_bundle *bundle, const ch4_denoise_plan *plan, int64_t N, const float *vert, const int32_t *face, int64_t n_face,
                                         uint64_t seed, ch4_err *err);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/base.h"
+#include "stages/denoise/anchor_image.h"
 #include "stages/denoise/denoise_files.h"
 #include "stages/denoise/steer.h"
 
@@ -64,6 +65,27 @@ static void options_override_the_model(void **state)
     assert_int_equal(p.capture.self_passes, 4);
     assert_int_equal(p.capture.cross_passes, 2);
     assert_true(p.capture.head_normalized);
+}
+
+static void the_anchor_has_draws_and_frames_of_its_own(void **state)
+{
+    (void)state;
+    static const char *const sets[] = {"denoise.anchor_draws=3", "denoise.anchor_frames=5", "denoise.anchor_steps=7"};
+    static const int64_t spread[] = {0, 4, 8, 11, 15};
+    ch4_denoise_plan p;
+    assert_int_equal(plan_with(&p, NULL, 0, NULL), CH4_OK);
+    assert_int_equal(p.anchor_draws, 1);
+    assert_int_equal(p.anchor_frames, 1);
+    assert_int_equal(plan_with(&p, sets, 3, NULL), CH4_OK);
+    assert_int_equal(p.anchor_draws, 3);
+    assert_int_equal(p.anchor_frames, 5);
+    assert_int_equal(p.anchor.steps, 7);
+    assert_int_equal(p.window.steps, 4);
+    for (int64_t i = 0; i < 5; i++)
+        assert_int_equal(ch4_anchor_slot_of(i, 5, 16), spread[i]);
+    for (int64_t i = 0; i < 4; i++)
+        assert_int_equal(ch4_anchor_slot_of(i, 4, 4), i);
+    assert_int_equal(ch4_anchor_slot_of(0, 1, 16), 0);
 }
 
 static void impossible_readings_are_named(void **state)
@@ -189,6 +211,7 @@ int main(void)
         cmocka_unit_test(the_model_decides_by_default),   cmocka_unit_test(options_override_the_model), cmocka_unit_test(impossible_readings_are_named),
         cmocka_unit_test(pairs_carry_over_by_their_mean),
         cmocka_unit_test(steering_needs_steps_layers_and_shared_noise),
+        cmocka_unit_test(the_anchor_has_draws_and_frames_of_its_own),
         cmocka_unit_test(matched_noise_follows_the_anchor), cmocka_unit_test(meshes_are_placed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
