@@ -40,6 +40,17 @@ bool ch4_project(double uv[2], ch4_intrinsics k, const double camera_point[3])
     return true;
 }
 
+void ch4_view_rotation(double out[9], double azimuth, double elevation)
+{
+    double az = azimuth * M_PI / 180, el = elevation * M_PI / 180;
+    const double x[3] = {cos(az), 0, -sin(az)}, z[3] = {-sin(az) * cos(el), -sin(el), -cos(az) * cos(el)};
+    for (int k = 0; k < 3; k++) {
+        out[k] = x[k];
+        out[3 + k] = z[(k + 1) % 3] * x[(k + 2) % 3] - z[(k + 2) % 3] * x[(k + 1) % 3];
+        out[6 + k] = z[k];
+    }
+}
+
 double ch4_rotation_angle_deg(const double a[9], const double b[9])
 {
     double s = 0;

@@ -38,6 +38,10 @@ void ch4_rigid_apply(double y[3], const ch4_rigid *p, const double x[3]);
 /* Pixel of a point in camera space; false (and uv untouched) where the depth is not positive. */
 bool ch4_project(double uv[2], ch4_intrinsics k, const double camera_point[3]);
 
+/* Rotation of a camera that looks at the origin of the canonical cube, upright, from a direction in degrees: azimuth 0 is in front (+z), 90 at
+ * the side (+x); elevation -90 to 90. */
+void ch4_view_rotation(double out[9], double azimuth, double elevation);
+
 /* Angle between two rotations in degrees: 2 asin(|A - B|_F / (2 sqrt 2)). */
 double ch4_rotation_angle_deg(const double a[9], const double b[9]);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bundle/model_info.h"
 #include "config/config.h"
 #include "stages/pose/pose_window.h"
 #include "store/store.h"
@@ -283,7 +284,7 @@ ch4_status ch4_pose_file(ch4_store_writer *writer, ch4_pose_report *report, cons
 
 /* --- the stage ------------------------------------------------------------------------------------------------------------------- */
 
-static ch4_pose_options options_of(const struct ch4_config *config)
+static ch4_pose_options options_of(const ch4_config *config, const ch4_model_info *model)
 {
     ch4_pose_options o = {.focal = config->pose.focal, .pnp = ch4_pnp_defaults(), .track_stride = config->pose.track_stride,
                           .outline = config->pose.outline, .anchor_only = config->pose.mode == CH4_POSE_ANCHOR};
@@ -292,7 +293,34 @@ static ch4_pose_options options_of(const struct ch4_config *config)
     o.pnp.confidence = config->pose.confidence;
     o.pnp.cauchy_px = config->pose.cauchy_px;
     o.pnp.seed = (uint64_t)config->run.seed;
+    o.has_view = model->view.known;
+    o.view_weight = config->pose.view_weight;
+    ch4_view_rotation(o.view, model->view.azimuth, model->view.elevation);
     return o;
+}
+
+ch4_status ch4_pose_open(ch4_stage *stage, void **state, ch4_err *err)
+{
+    char path[CH4_STAGE_PATH];
+    ch4_model_info model;
+    ch4_pose_options *o = NULL;
+    if (snprintf(path, sizeof path, "%s/model.yaml", stage->config->run.model) >= (int)sizeof path)
+        return ch4_err_set(err, CH4_EINVAL, "%s: path too long", stage->config->run.model);
+    ch4_status st = ch4_model_info_load(&model, path, NULL, err);
+    if (st != CH4_OK)
+        return st;
+    st = ch4_calloc(&o, 1, sizeof *o, "pose", err);
+    if (st == CH4_OK)
+        *o = options_of(stage->config, &model);
+    ch4_model_info_fini(&model);
+    *state = o;
+    return st;
+}
+
+void ch4_pose_close(ch4_stage *stage, void *state)
+{
+    (void)stage;
+    free(state);
 }
 
 static void tell(ch4_stage *stage, const ch4_stage_window *window, const ch4_pose_report *r)
@@ -312,10 +340,8 @@ ch4_status ch4_pose_process(ch4_stage *stage, void *state, const ch4_stage_windo
 {
     char decode[CH4_STAGE_PATH], chain[CH4_STAGE_PATH], first[CH4_STAGE_PATH];
     ch4_store_writer *writer = NULL;
-    ch4_pose_options options = options_of(stage->config);
     const ch4_pose_files files = {.decode = decode, .chain = chain, .animate = window->input, .first = window->index > 0 ? first : NULL};
     ch4_pose_report report;
-    (void)state;
     if (window->index > 0 && !ch4_stage_has(stage, &window->clip, 0, "pose"))
         return ch4_err_set(err, CH4_EAGAIN, "waits for the anchor camera of window 0");
     ch4_status st = ch4_stage_path(decode, &window->clip, window->index, "decode", err);
@@ -326,7 +352,7 @@ ch4_status ch4_pose_process(ch4_stage *stage, void *state, const ch4_stage_windo
     if (st == CH4_OK)
         st = ch4_store_create(&writer, window->output, err);
     if (st == CH4_OK)
-        st = ch4_pose_file(writer, &report, &files, &options, stage->pool, err);
+        st = ch4_pose_file(writer, &report, &files, state, stage->pool, err);
     if (st != CH4_OK) {
         ch4_store_discard(&writer);
         return st;

@@ -5,6 +5,10 @@
 
 #include "stage/stage.h"
 
+/* For ch4_stage_def. The state holds the options of the pipeline file and the view that model.yaml names. */
+ch4_status ch4_pose_open(ch4_stage *stage, void **state, ch4_err *err);
+void       ch4_pose_close(ch4_stage *stage, void *state);
+
 /* For ch4_stage_def.process. CH4_EAGAIN: window 0 is not done yet. CH4_EFORMAT: files that do not fit together (which, and why). */
 ch4_status ch4_pose_process(ch4_stage *stage, void *state, const ch4_stage_window *window, ch4_err *err);
 

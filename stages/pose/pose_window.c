@@ -140,7 +140,7 @@ static ch4_status help_with_outline(ch4_camera *camera, const ch4_pose_input *in
     ch4_status st = pairs_init(&p, in, in->anchor, err);
     ch4_outline_input o = {.vertices = in->vertices + 3 * in->anchor * in->V, .faces = in->faces, .V = in->V, .F = in->F, .alpha = in->alpha,
                            .side = in->side, .pairs = {.object = p.object, .image = p.image, .n = p.n},
-                           .match_weight = MATCH_WEIGHT, .patch_px = (double)in->side / (double)in->grid, .k = intrinsics_of(in, opt), .seed = opt->pnp.seed};
+                           .match_weight = MATCH_WEIGHT, .view = opt->has_view ? opt->view : NULL, .view_weight = opt->has_view ? opt->view_weight : 0, .patch_px = (double)in->side / (double)in->grid, .k = intrinsics_of(in, opt), .seed = opt->pnp.seed};
     if (st == CH4_OK)
         st = ch4_pose_from_outline(&pose, &score, &found, &o, camera->status == CH4_CAMERA_NONE ? NULL : &camera->pose, err);
     if (st == CH4_OK && found) {

@@ -39,6 +39,9 @@ typedef struct ch4_pose_options {
     double focal;        /* in units of half the side of the frame */
     ch4_pnp_options pnp; /* lengths in pixels of a frame whose patches have 16 pixels: scaled to the frame at hand */
     int64_t track_stride;
+    bool has_view;       /* the model makes its objects as seen from one direction: */
+    double view[9];      /* that rotation, ... */
+    double view_weight;  /* ... and what evidence is needed against it (silhouette.h) */
     bool outline;        /* help the anchor camera with the outline of the object where matches are few */
     bool anchor_only;    /* the anchor's camera for all frames */
 } ch4_pose_options;
@@ -76,7 +79,7 @@ typedef struct ch4_pose_result {
 void ch4_pose_result_fini(ch4_pose_result *r);
 
 /* The anchor camera of a clip, from its first window: solved in the anchor frame. With fewer than 30 inliers, or less than 60 % of the
- * matches, PnP is not trusted alone: outline and matches together (status outline, if asked). Without that: the camera of the
+ * matches, PnP is not trusted alone: outline, matches and the model's view together (status outline, if asked). Without that: the camera of the
  * nearest frame where PnP succeeds (status kept); if none does, a frontal one (status none). */
 ch4_status ch4_pose_anchor(ch4_camera *out, const ch4_pose_input *in, const ch4_pose_options *opt, ch4_err *err);
 

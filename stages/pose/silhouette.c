@@ -113,9 +113,20 @@ static double match_error(const outline *o, const ch4_rigid *pose)
     return p->n ? sum / (double)p->n : 0;
 }
 
+/* Angle between the pose and the likely rotation, 0 to 1. */
+static double view_error(const outline *o, const ch4_rigid *pose)
+{
+    double trace = 0;
+    if (!o->in->view)
+        return 0;
+    for (int i = 0; i < 9; i++)
+        trace += pose->R[i] * o->in->view[i];
+    return fmin(acos(fmax(-1, fmin(1, (trace - 1) / 2))) / (CH4_OUTLINE_VIEW_ANGLE * M_PI / 180), 1);
+}
+
 static double score_of(const outline *o, const ch4_rigid *pose)
 {
-    return overlap(o, pose) - o->in->match_weight * match_error(o, pose);
+    return overlap(o, pose) - o->in->match_weight * match_error(o, pose) - o->in->view_weight * view_error(o, pose);
 }
 
 /* --- search ----------------------------------------------------------------------------------------------------------------- */
@@ -236,8 +247,11 @@ ch4_status ch4_pose_from_outline(ch4_rigid *pose, double *score, bool *found, co
         c.score = score_of(&o, &c.pose);
         keep(list, &n, &c);
     }
-    for (int i = 0; i < ROTATIONS; i++) {
-        spread_rotation(c.pose.R, i, ROTATIONS);
+    for (int i = in->view ? -1 : 0; i < ROTATIONS; i++) {
+        if (i < 0)
+            memcpy(c.pose.R, in->view, sizeof c.pose.R);
+        else
+            spread_rotation(c.pose.R, i, ROTATIONS);
         if (!fit_box(&c.pose, &o))
             continue;
         c.score = score_of(&o, &c.pose);

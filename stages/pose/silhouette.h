@@ -9,6 +9,8 @@
 #include "base/base.h"
 #include "stages/pose/pnp_minimal.h"
 
+#define CH4_OUTLINE_VIEW_ANGLE 30.0 /* degrees */
+
 typedef struct ch4_outline_input {
     const float *vertices; /* [V,3] */
     const int32_t *faces;  /* [F,3] */
@@ -18,13 +20,16 @@ typedef struct ch4_outline_input {
     ch4_pairs pairs;       /* matches: object points, pixels; n may be 0 */
     double patch_px;       /* how far a right match may be off */
     double match_weight;   /* of the matches against the outline */
+    const double *view;    /* [9] rotation that is likely beforehand; NULL: all are alike */
+    double view_weight;    /* what an angle of CH4_OUTLINE_VIEW_ANGLE or more from it costs */
     ch4_intrinsics k;
     uint64_t seed;
 } ch4_outline_input;
 
-/* Best pose over rotations of a fixed sequence and *start (may be NULL), each placed so that it fits the outline's box, then refined by
- * steps that shrink. *score: overlap of the outlines (intersection over union, 0 to 1) minus match_weight times the mean error
- * of the matches (in units of two patches, at most 1 each). *found: false where there is no foreground or no surface; then nothing else is set. CH4_ENOMEM.
+/* Best pose over rotations of a fixed sequence, the likely one and *start (may be NULL), each placed so that it fits the outline's box, then
+ * refined by steps that shrink. *score: overlap of the outlines (intersection over union, 0 to 1) minus match_weight times the mean error
+ * of the matches (in units of two patches, at most 1 each) minus view_weight times the angle from the likely rotation (in units of
+ * CH4_OUTLINE_VIEW_ANGLE, at most 1). *found: false where there is no foreground or no surface; then nothing else is set. CH4_ENOMEM.
  * Deterministic. */
 ch4_status ch4_pose_from_outline(ch4_rigid *pose, double *score, bool *found, const ch4_outline_input *in, const ch4_rigid *start, ch4_err *err);
 

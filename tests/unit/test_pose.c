@@ -328,36 +328,42 @@ static void what_cannot_be_solved_says_so(void **state)
     ch4_pose_result_fini(&r);
 }
 
-/* Six matches, half of them wrong: PnP cannot know; with the outline the camera is found. */
+/* An object without symmetry: the sheet's near corner is pulled out; the picture is what the true camera sees of it. Six of its matches count,
+ * and half of those are wrong. */
+static void make_outline(window *w)
+{
+    make_window(w);
+    ch4_intrinsics k = ch4_intrinsics_make(CH4_NDC_FOCAL, SIDE, SIDE);
+    float *vert = w->vertices + 3 * VERT;
+    memset(w->alpha, 0, sizeof w->alpha);
+    for (int p = 0; p < P; p++)
+        vert[3 * p + 1] -= p % GRID < 3 ? 0.25f * (float)(3 - p % GRID) : 0;
+    ch4_raymesh *mesh = NULL;
+    assert_int_equal(ch4_raymesh_create(&mesh, vert, VERT, w->faces, w->in.F, NULL), CH4_OK);
+    for (int i = 0; i < SIDE * SIDE; i++) {
+        double origin[3], d[3];
+        ch4_camera_ray(origin, d, k, &w->pose, i % SIDE + 0.5, i / SIDE + 0.5);
+        w->alpha[i] = ch4_raymesh_cast(mesh, origin, d).face >= 0 ? 255 : 0;
+    }
+    ch4_raymesh_destroy(&mesh);
+    for (int p = 0; p < P; p++) {
+        double y[3], uv[2];
+        ch4_rigid_apply(y, &w->pose, (double[]){vert[3 * p], vert[3 * p + 1], vert[3 * p + 2]});
+        assert_true(ch4_project(uv, k, y));
+        for (int c = 0; c < 2; c++)
+            w->xy[2 * (P + p) + c] = (float)uv[c] + (p % 3 == 0 ? 14 : 3) * (c ? 1 : -1);
+        w->vertex_score[p] = p % 11 == 5;
+    }
+}
+
+/* PnP cannot know; with the outline the camera is found. */
 static void outline_helps_where_matches_are_few(void **state)
 {
     (void)state;
     window w;
     ch4_camera anchor;
     ch4_pose_options o = window_options();
-    make_window(&w);
-    /* an object without symmetry: the sheet's near corner is pulled out; the picture is what the true camera sees of it */
-    ch4_intrinsics k = ch4_intrinsics_make(CH4_NDC_FOCAL, SIDE, SIDE);
-    float *vert = w.vertices + 3 * VERT;
-    memset(w.alpha, 0, sizeof w.alpha);
-    for (int p = 0; p < P; p++)
-        vert[3 * p + 1] -= p % GRID < 3 ? 0.25f * (float)(3 - p % GRID) : 0;
-    ch4_raymesh *mesh = NULL;
-    assert_int_equal(ch4_raymesh_create(&mesh, vert, VERT, w.faces, w.in.F, NULL), CH4_OK);
-    for (int i = 0; i < SIDE * SIDE; i++) {
-        double origin[3], d[3];
-        ch4_camera_ray(origin, d, k, &w.pose, i % SIDE + 0.5, i / SIDE + 0.5);
-        w.alpha[i] = ch4_raymesh_cast(mesh, origin, d).face >= 0 ? 255 : 0;
-    }
-    ch4_raymesh_destroy(&mesh);
-    for (int p = 0; p < P; p++) {
-        double y[3], uv[2];
-        ch4_rigid_apply(y, &w.pose, (double[]){vert[3 * p], vert[3 * p + 1], vert[3 * p + 2]});
-        assert_true(ch4_project(uv, k, y));
-        for (int c = 0; c < 2; c++)
-            w.xy[2 * (P + p) + c] = (float)uv[c] + (p % 3 == 0 ? 14 : 3) * (c ? 1 : -1);
-        w.vertex_score[p] = p % 11 == 5;
-    }
+    make_outline(&w);
     assert_int_equal(ch4_pose_anchor(&anchor, &w.in, &o, NULL), CH4_OK);
     assert_true(anchor.status != CH4_CAMERA_OUTLINE);
     o.outline = true;
@@ -367,6 +373,44 @@ static void outline_helps_where_matches_are_few(void **state)
     ch4_camera again;
     assert_int_equal(ch4_pose_anchor(&again, &w.in, &o, NULL), CH4_OK);
     assert_memory_equal(&again.pose, &anchor.pose, sizeof anchor.pose);
+}
+
+/* The model's view draws a camera near it to itself, and does not hold one that the picture shows to be elsewhere. */
+static void the_view_decides_where_evidence_is_weak(void **state)
+{
+    (void)state;
+    window w;
+    ch4_camera without, with;
+    ch4_pose_options o = window_options();
+    make_outline(&w);
+    o.outline = true;
+    assert_int_equal(ch4_pose_anchor(&without, &w.in, &o, NULL), CH4_OK);
+    o.has_view = true;
+    o.view_weight = 0.2;
+    memcpy(o.view, w.pose.R, sizeof o.view);
+    assert_int_equal(ch4_pose_anchor(&with, &w.in, &o, NULL), CH4_OK);
+    assert_true(ch4_rotation_angle_deg(with.pose.R, w.pose.R) < 0.5 * ch4_rotation_angle_deg(without.pose.R, w.pose.R));
+    assert_true(ch4_rotation_angle_deg(with.pose.R, w.pose.R) < 3);
+    ch4_view_rotation(o.view, 90, 0);
+    assert_true(ch4_rotation_angle_deg(o.view, w.pose.R) > 60);
+    assert_int_equal(ch4_pose_anchor(&with, &w.in, &o, NULL), CH4_OK);
+    assert_true(ch4_rotation_angle_deg(with.pose.R, w.pose.R) < 12);
+}
+
+static void views_look_at_the_object_upright(void **state)
+{
+    (void)state;
+    static const struct { double azimuth, elevation, from[3]; } item[] = {{0, 0, {0, 0, 1}}, {90, 0, {1, 0, 0}}, {0, 90, {0, 1, 0}}, {-180, 30, {0, 0.5, -0.8660254037844386}}};
+    for (size_t i = 0; i < sizeof item / sizeof *item; i++) {
+        ch4_rigid p = {.t = {0}};
+        double y[3], up[3];
+        ch4_view_rotation(p.R, item[i].azimuth, item[i].elevation);
+        assert_true(ch4_rigid_valid(&p));
+        ch4_rigid_apply(y, &p, item[i].from); /* the camera's place is behind it */
+        assert_true(fabs(y[0]) < 1e-12 && fabs(y[1]) < 1e-12 && fabs(y[2] + 1) < 1e-12);
+        ch4_rigid_apply(up, &p, (double[]){0, 1, 0});
+        assert_true(fabs(up[0]) < 1e-12 && up[1] < 1e-12);
+    }
 }
 
 /* --- the files -------------------------------------------------------------------------------------------------------------------- */
@@ -452,6 +496,8 @@ int main(void)
         cmocka_unit_test(window_finds_cameras_and_tracks),
         cmocka_unit_test(what_cannot_be_solved_says_so),
         cmocka_unit_test(outline_helps_where_matches_are_few),
+        cmocka_unit_test(the_view_decides_where_evidence_is_weak),
+        cmocka_unit_test(views_look_at_the_object_upright),
         cmocka_unit_test(files_in_file_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
