@@ -119,6 +119,35 @@ static void more_samples_begin_with_the_same_ones(void **state)
     ch4_minibench_fini(&b);
 }
 
+/* A turned world looks the same: every vertex keeps its pixel and depth, light and normals keep their angle; turned back, all is as before. */
+static void a_turned_world_looks_the_same(void **state)
+{
+    (void)state;
+    ch4_minibench c;
+    ch4_synth_camera camera[CH4_MINIBENCH_FRAMES];
+    ch4_synth_light light = CH4_MINIBENCH_LIGHT;
+    assert_int_equal(ch4_minibench_init(&c, CH4_MINIBENCH_WALKER, 3, CH4_MINIBENCH_FRAMES, NULL), CH4_OK);
+    for (int f = 0; f < CH4_MINIBENCH_FRAMES; f++) ch4_minibench_camera(&camera[f], &c, true, f, 256);
+    enum { PICKED = 50 };
+    double before[PICKED][4];
+    int64_t step = c.mesh.n_frames * c.mesh.n_vert / PICKED;
+    for (int pass = 0; pass < 2; pass++) {
+        for (int i = 0; i < PICKED; i++) {
+            const float *x = c.mesh.vert + 3 * i * step, *n = c.mesh.normal + 3 * i * step;
+            double seen[4] = {0, 0, 0, n[0] * light.direction[0] + n[1] * light.direction[1] + n[2] * light.direction[2]};
+            ch4_synth_project(seen, &seen[2], &camera[i * step / c.mesh.n_vert], x);
+            for (int k = 0; k < 4; k++) {
+                if (pass) assert_true(fabs(seen[k] - before[i][k]) < 1e-3);
+                else before[i][k] = seen[k];
+            }
+        }
+        float x = c.mesh.vert[0], z = c.mesh.vert[2];
+        if (!pass) ch4_minibench_turn(&c, camera, &light, 90); /* +z goes to +x */
+        if (!pass) assert_true(fabsf(c.mesh.vert[0] - z) < 1e-6f && fabsf(c.mesh.vert[2] + x) < 1e-6f);
+    }
+    ch4_minibench_fini(&c);
+}
+
 static void names_say_what_a_clip_is(void **state)
 {
     (void)state;
@@ -282,7 +311,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_part_is_a_closed_sheet_turned_outward), cmocka_unit_test(a_clip_fills_the_cube_once_over_all_its_frames),
         cmocka_unit_test(drifting_objects_turn_back),                 cmocka_unit_test(more_samples_begin_with_the_same_ones),
-        cmocka_unit_test(names_say_what_a_clip_is),                   cmocka_unit_test(a_long_clip_is_true_in_every_frame),
+        cmocka_unit_test(a_turned_world_looks_the_same),              cmocka_unit_test(names_say_what_a_clip_is),
+        cmocka_unit_test(a_long_clip_is_true_in_every_frame),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -120,3 +120,24 @@ void ch4_minibench_camera(ch4_synth_camera *out, const ch4_minibench *clip, bool
     ch4_synth_camera_orbit(out, size, azimuth + 90, 90 - polar, CH4_SYNTH_DISTANCE, (const double[]){0, 0, 0});
     out->samples = 1;
 }
+
+static void turn(float v[3], double c, double s)
+{
+    double x = v[0], z = v[2];
+    v[0] = (float)(c * x + s * z);
+    v[2] = (float)(c * z - s * x);
+}
+
+void ch4_minibench_turn(ch4_minibench *clip, ch4_synth_camera *camera, ch4_synth_light *light, double degrees)
+{
+    double c = cos(degrees * M_PI / 180), s = sin(degrees * M_PI / 180);
+    ch4_synth_mesh *m = &clip->mesh;
+    for (int64_t i = 0; i < m->n_frames * m->n_vert; i++) turn(m->vert + 3 * i, c, s), turn(m->normal + 3 * i, c, s);
+    turn(light->direction, c, s);
+    for (ch4_synth_camera *k = camera; k < camera + m->n_frames; k++)
+        for (int row = 0; row < 3; row++) { /* R Y^-1: the rows of R are directions too */
+            double x = k->R[3 * row], z = k->R[3 * row + 2];
+            k->R[3 * row] = c * x + s * z;
+            k->R[3 * row + 2] = c * z - s * x;
+        }
+}

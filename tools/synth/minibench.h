@@ -63,4 +63,8 @@ ch4_status ch4_minibench_sample(int32_t *face, float *bary, const ch4_minibench 
 /* The camera of a frame: distance 3.2, polar angle 70 degrees from +y, azimuth as drawn; orbit: azimuth + 25t, polar angle 70 - 8 sin(pi t). */
 void ch4_minibench_camera(ch4_synth_camera *out, const ch4_minibench *clip, bool orbit, int64_t frame, int size);
 
+/* Turns the world about +y by degrees, in place: mesh, cameras [n_frames of the mesh], light. The pictures stay the same; what is told in object space
+ * does not. A model that has seen objects from one side only wants its camera there. */
+void ch4_minibench_turn(ch4_minibench *clip, ch4_synth_camera *camera, ch4_synth_light *light, double degrees);
+
 #endif

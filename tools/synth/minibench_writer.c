@@ -25,13 +25,13 @@ typedef struct bench_job {
     ch4_err *errors;    /* [n_clips] */
 } bench_job;
 
-static json_t *describe(const ch4_minibench_clip *clip, const ch4_minibench *bench)
+static json_t *describe(const ch4_minibench_clip *clip, const ch4_minibench *bench, double turn)
 {
     const ch4_minibench_rest *r = &bench->rest;
-    return json_pack("{s:s, s:s, s:I, s:s, s:s, s:f, s:f, s:f, s:f, s:[f,f,f]}", "kind", "minibench", "object", ch4_minibench_name(clip->object), "seed",
+    return json_pack("{s:s, s:s, s:I, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:[f,f,f]}", "kind", "minibench", "object", ch4_minibench_name(clip->object), "seed",
                      (json_int_t)clip->seed, "camera", clip->orbit ? "orbit" : "static", "long_clip", clip->continuous ? "continuous" : "pingpong",
-                     "amplitude", r->amplitude, "phase", r->phase, "azimuth_degrees", r->azimuth, "scale", bench->scale, "centre", bench->centre[0],
-                     bench->centre[1], bench->centre[2]);
+                     "amplitude", r->amplitude, "phase", r->phase, "azimuth_degrees", r->azimuth, "turn_degrees", turn, "scale",
+                     bench->scale, "centre", bench->centre[0], bench->centre[1], bench->centre[2]);
 }
 
 static ch4_status save(const bench_job *job, const ch4_minibench_clip *clip, const char *name, ch4_err *err)
@@ -54,8 +54,10 @@ static ch4_status save(const bench_job *job, const ch4_minibench_clip *clip, con
     if (!st) st = ch4_calloc(&bary, (size_t)o->n_points * 3, sizeof(*bary), "surface points", err);
     if (!st) st = ch4_minibench_sample(face, bary, &bench, o->n_points, err);
     if (!st) {
-        about = describe(clip, &bench);
-        ch4_synth_scene scene = {.mesh = &bench.mesh, .camera = camera, .light = &CH4_MINIBENCH_LIGHT, .n_frames = clip->n_frames, .face = face, .bary = bary,
+        ch4_synth_light light = CH4_MINIBENCH_LIGHT;
+        if (o->turn != 0) ch4_minibench_turn(&bench, camera, &light, o->turn);
+        about = describe(clip, &bench, o->turn);
+        ch4_synth_scene scene = {.mesh = &bench.mesh, .camera = camera, .light = &light, .n_frames = clip->n_frames, .face = face, .bary = bary,
                                  .n_points = o->n_points, .fps = o->fps, .about = about};
         st = ch4_synth_scene_save_meshes(oracle, &scene, err);
         if (!st) st = ch4_synth_scene_save(data, &scene, err);

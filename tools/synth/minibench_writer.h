@@ -16,6 +16,7 @@ typedef struct ch4_minibench_clip {
 typedef struct ch4_minibench_options {
     int64_t n_points; /* of surfaces.npy */
     int size, fps;
+    double turn;      /* of the world about +y, degrees (ch4_minibench_turn) */
     bool progress;    /* one line on stderr for each clip */
 } ch4_minibench_options;
 
