@@ -27,7 +27,7 @@ OPT_tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 OPT_fuzz    := $(OPT_asan) -fsanitize-coverage=trace-pc
 
 # These goals must work before anything is installed; test, demo, lint and bench install first and then call make again.
-NEEDS_PKGS := $(filter-out deps clean help test demo lint bench fuzz,$(or $(MAKECMDGOALS),all))
+NEEDS_PKGS := $(filter-out deps clean help test demo lint bench fuzz test-long,$(or $(MAKECMDGOALS),all))
 ifneq ($(NEEDS_PKGS),)
 ifneq ($(shell pkg-config --exists $(PKGS) 2>/dev/null && echo yes),yes)
 $(error some of these libraries are missing: $(PKGS); run `make deps`, which installs them)
@@ -63,9 +63,10 @@ bin_of = $(if $(filter orchestrator,$(1)),chain4d,chain4d-$(notdir $(1)))
 PROGS := $(foreach d,$(PROG_DIRS),$(B)/bin/$(call bin_of,$(d)))
 TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(TEST_C))
 FUZZ_C := $(wildcard tests/fuzz/fuzz_*.c)
+LONG_PROGS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/long/*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_C))
 
-.PHONY: all deps test unit kernel-test fuzz demo lint bench clean help fuzz-run test-run demo-run lint-run bench-run
+.PHONY: all deps test-long test-long-run test unit kernel-test fuzz demo lint bench clean help fuzz-run test-run demo-run lint-run bench-run
 all: $(PROGS)
 
 # --- installing what is missing ----------------------------------------------------------------------------------------
@@ -119,7 +120,7 @@ $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(FUZZ_DRIVER_O) $(PART_A) $(LIB_A)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) $(filter %.o,$^) $(PART_A) $(LIB_A) $(LIBS) -o $@
 
--include $(patsubst %.o,%.d,$(LIB_O) $(PART_O) $(FUZZ_DRIVER_O) $(call obj,$(TEST_C) $(SUPPORT_C) $(FUZZ_C) $(addsuffix /main.c,$(PROG_DIRS))))
+-include $(patsubst %.o,%.d,$(LIB_O) $(PART_O) $(FUZZ_DRIVER_O) $(call obj,$(TEST_C) $(SUPPORT_C) $(FUZZ_C) $(wildcard tests/long/*.c) $(addsuffix /main.c,$(PROG_DIRS))))
 .SECONDARY:
 
 # --- tests ---------------------------------------------------------------------------------------------------------------
@@ -129,8 +130,13 @@ unit: $(filter $(B)/tests/unit/% $(B)/tests/kernel/%,$(TESTS))
 	$(Q)tests/run $(B) $^
 kernel-test: $(filter $(B)/tests/kernel/%,$(TESTS))
 	$(Q)tests/run $(B) $^
-test-run: $(PROGS) $(TESTS) $(FUZZERS)
+test-run: $(PROGS) $(TESTS) $(FUZZERS) $(LONG_PROGS)
 	$(Q)tests/run $(B) $(TESTS) $(SH_TESTS)
+
+test-long: deps
+	$(Q)$(MAKE) --no-print-directory config=$(config) V=$(V) test-long-run
+test-long-run: $(LONG_PROGS)
+	$(Q)tests/long/run $(B)
 
 # `make fuzz` for all targets a minute each; `make fuzz what=glb seconds=600` for one.
 seconds ?= 60
@@ -168,6 +174,7 @@ help:
 	@echo "make demo       install what is missing, build, turn examples/*.mp4 into animated meshes (build/demo)"
 	@echo "make test       install what is missing, build, run all tests; ends with 'N passed, N failed'"
 	@echo "make unit       unit and kernel tests only"
+	@echo "make test-long  the denoiser at its published size: 7 GB of disk, 9 GB of memory, some minutes"
 	@echo "make fuzz       mutates hostile inputs of every reader; what=NAME seconds=N for one"
 	@echo "make kernel-test  every operation of every backend against ref"
 	@echo "make bench      where the time of a 16-frame clip goes, per stage"

@@ -4,13 +4,29 @@
 
 #include <cblas.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "base/size.h"
 
+static const size_t blas_buffer = (size_t)130 << 20; /* of one thread: 128 MiB in the builds for x86-64, aligned */
+
+void ch4_cpu_begin(ch4_nn *nn)
+{
+    ch4_cpu_state *s = nn->state;
+    if (s->held)
+        munmap(s->held, s->held_size);
+    s->held = NULL;
+}
+
 static void cpu_close(ch4_nn *nn)
 {
+    ch4_cpu_state *s = nn->state;
     ch4_pool_destroy(&nn->pool);
-    free(nn->state);
+    if (!s)
+        return;
+    ch4_cpu_begin(nn);
+    free(s->scratch);
+    free(s);
     nn->state = NULL;
 }
 
@@ -18,12 +34,22 @@ static ch4_status cpu_open(ch4_nn *nn, int n_threads, ch4_err *err)
 {
     openblas_set_num_threads(1);
     ch4_status st = ch4_pool_create(&nn->pool, n_threads, err);
+    if (!st)
+        st = ch4_calloc(&nn->state, 1, sizeof(ch4_cpu_state), "cpu backend", err);
     if (st)
         return st;
+    ch4_cpu_state *s = nn->state;
     nn->n_threads = ch4_pool_threads(nn->pool);
     size_t size = sizeof(ch4_cpu_scratch) * (size_t)nn->n_threads;
-    nn->state = aligned_alloc(64, (size + 63) / 64 * 64);
-    return nn->state ? CH4_OK : ch4_err_set(err, CH4_ENOMEM, "cpu backend: %zu bytes of scratch", size);
+    s->scratch = aligned_alloc(64, (size + 63) / 64 * 64);
+    if (!s->scratch)
+        return ch4_err_set(err, CH4_ENOMEM, "cpu backend: %zu bytes of scratch", size);
+    s->held_size = blas_buffer * (size_t)nn->n_threads;
+    s->held = mmap(NULL, s->held_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (s->held != MAP_FAILED)
+        return CH4_OK;
+    s->held = NULL;
+    return ch4_err_set(err, CH4_ENOMEM, "cpu backend: OpenBLAS needs %zu bytes for %d threads", s->held_size, nn->n_threads);
 }
 
 static int ld(int64_t stride, int64_t width)

@@ -120,6 +120,7 @@ ch4_status ch4_cpu_attention(ch4_nn *nn, ch4_tensor *o, ch4_tensor *lse, const c
     if (st)
         return st;
     attention_job job = {nn, in, *o, lse, (in->q->shape[2] + CH4_CPU_QUERIES - 1) / CH4_CPU_QUERIES};
+    ch4_cpu_begin(nn);
     ch4_pool_run(nn->pool, in->q->shape[0] * in->q->shape[1] * job.row_tiles, attention_item, &job);
     return CH4_OK;
 }
@@ -179,6 +180,7 @@ ch4_status ch4_cpu_attention_map(ch4_nn *nn, ch4_tensor *a, const ch4_attention_
     if (st)
         return st;
     map_job job = {nn, in, *a, (in->q->shape[2] + CH4_CPU_QUERIES - 1) / CH4_CPU_QUERIES};
+    ch4_cpu_begin(nn);
     ch4_pool_run(nn->pool, in->q->shape[0] * job.row_tiles, map_item, &job);
     return CH4_OK;
 }

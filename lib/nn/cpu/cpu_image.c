@@ -47,6 +47,7 @@ ch4_status ch4_cpu_conv3x3(ch4_nn *nn, ch4_tensor *y, const ch4_conv_in *in, ch4
     if (st)
         return st;
     conv_job job = {*y, *in};
+    ch4_cpu_begin(nn);
     ch4_pool_run(nn->pool, y->shape[0], conv_row, &job);
     return CH4_OK;
 }

@@ -20,10 +20,20 @@ typedef struct ch4_cpu_scratch {
     float panel[CH4_CPU_COLS * CH4_CPU_DEPTH]; /* widened f16 or bf16 weights; untouched, and so not resident, where there are none */
 } ch4_cpu_scratch;
 
+typedef struct ch4_cpu_state {
+    void *held; /* see ch4_cpu_begin */
+    size_t held_size;
+    ch4_cpu_scratch *scratch; /* [n_threads] */
+} ch4_cpu_state;
+
 static inline ch4_cpu_scratch *ch4_cpu_scratch_of(const ch4_nn *nn, int worker)
 {
-    return (ch4_cpu_scratch *)nn->state + worker;
+    return ((ch4_cpu_state *)nn->state)->scratch + worker;
 }
+
+/* Before the first product. OpenBLAS takes a buffer for every thread that is in a product, and waits for ever where it gets none. Room for them is held
+ * from open until here, so that weights and windows that leave no room fail with a status instead. */
+void ch4_cpu_begin(ch4_nn *nn);
 
 ch4_status ch4_cpu_linear(ch4_nn *nn, ch4_tensor *y, const ch4_linear_in *in, ch4_err *err);
 ch4_status ch4_cpu_layernorm(ch4_nn *nn, ch4_tensor *y, const ch4_tensor *x, const ch4_tensor *g, const ch4_tensor *b, float eps, ch4_err *err);

@@ -99,6 +99,7 @@ ch4_status ch4_cpu_linear(ch4_nn *nn, ch4_tensor *y, const ch4_linear_in *in, ch
     int64_t share = job.a.y.groups * job.row_tiles * job.col_tiles / (4 * nn->n_threads);
     job.group_tiles = job.a.w_dtype == CH4_DTYPE_F32 ? 1 : ch4_max_i64(1, ch4_min_i64(ch4_min_i64(8, share), job.row_tiles));
     int64_t chunks = (job.row_tiles + job.group_tiles - 1) / job.group_tiles;
+    ch4_cpu_begin(nn);
     ch4_pool_run(nn->pool, job.a.y.groups * chunks * job.col_tiles, linear_item, &job);
     return CH4_OK;
 }
