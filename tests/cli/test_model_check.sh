@@ -70,6 +70,35 @@ check_status 1 "$build/bin/chain4d" model check "$ch4_tmp/none"
 check_grep 'none/model.yaml' "$ch4_tmp/err"
 check_status 2 "$build/bin/chain4d" model
 
+begin ways_to_hold_the_weights_of_the_bundled_model
+check_status 0 "$build/bin/chain4d" model check "$models/mini" --memory 16
+check_grep '^ +or +[0-9.]+ MiB   with denoise.offload=layers$' "$ch4_tmp/out"
+check_grep '^whole, and such a machine can run it$' "$ch4_tmp/out"
+check_status 2 "$build/bin/chain4d" model check "$models/mini" --memory none
+
+# Sparse files: names, shapes and sizes of everything that is published, no disk.
+begin published_networks_at_their_size
+mkdir "$ch4_tmp/full"
+cp "$models/actionmesh/model.yaml" "$ch4_tmp/full"
+check_status 0 "$build/tests/long/full_size" sparse "$ch4_tmp/full"
+echo '{}' >"$ch4_tmp/full/dinov2/preprocessor_config.json"
+check test "$(du -sk "$ch4_tmp/full" | cut -f1)" -lt 2000
+check_status 0 "$build/bin/chain4d" model check "$ch4_tmp/full" --memory 64
+check_grep '^temporal denoiser +554 +1439556160  F32 +ActionMesh/denoiser/model.safetensors$' "$ch4_tmp/out"
+check_grep '^image-to-3D transformer +554 +1439556160  F32 +TripoSG/transformer/diffusion_pytorch_model.safetensors$' "$ch4_tmp/out"
+check_grep '^shape autoencoder +356 +242662017  F32 ' "$ch4_tmp/out"
+check_grep '^image encoder +439 +304368640  F32 ' "$ch4_tmp/out"
+check_grep '^temporal autoencoder +231 +214213635  F32 ' "$ch4_tmp/out"
+check_grep '^whole, and such a machine can run it$' "$ch4_tmp/out"
+# 2 x 1,439,556,160 parameters, 304,367,616 of the encoder, and half of the autoencoder, 4 bytes each
+check_grep '^  denoise +weights +1[12]\.[0-9]+ GiB ' "$ch4_tmp/out"
+
+begin what_16_gib_can_run
+check_status 0 "$build/bin/chain4d" model check "$ch4_tmp/full" --memory 16
+check_grep '^whole, and such a machine can run it with denoise\.(weights=bfloat16|offload=layers)$' "$ch4_tmp/out"
+check_status 1 "$build/bin/chain4d" model check "$ch4_tmp/full" --memory 4
+check_grep '^whole, but such a machine cannot run it: [0-9.]+ GiB wanted, 4.00 GiB there$' "$ch4_tmp/out"
+
 begin published_layout_without_weights
 check_status 1 "$build/bin/chain4d" model check "$models/actionmesh"
 check_grep 'temporal denoiser is missing: .*ActionMesh/denoiser/config.json' "$ch4_tmp/err"

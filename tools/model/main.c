@@ -1,15 +1,16 @@
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tools/model/model_check.h"
 #include "tools/model/model_tables.h"
 
 static const char usage_text[] =
-    "usage: chain4d-model check DIR\n"
+    "usage: chain4d-model check DIR [--memory GIB]\n"
     "       chain4d-model tables\n"
     "\n"
     "check prints what a model directory contains: its networks, their parameters and how they are stored, the memory that the stages\n"
-    "need, and whether this machine has it. Everything that is wrong, a missing, extra or misshapen tensor for instance, is one line\n"
+    "need, and whether this machine has it, or one with so many GiB. Everything that is wrong, a missing, extra or misshapen tensor for instance, is one line\n"
     "on standard error that names it and its file. Nothing is loaded.\n"
     "\n"
     "tables prints every tensor of the published networks, with its shape, as the loaders want it (docs/tensors.md).\n"
@@ -34,9 +35,10 @@ int main(int argc, char **argv)
         print_problem(NULL, err.msg);
         return 1;
     }
-    if (argc != 3 || strcmp(argv[1], "check") != 0)
+    double gib = argc == 5 && strcmp(argv[3], "--memory") == 0 ? atof(argv[4]) : 0;
+    if (argc < 3 || strcmp(argv[1], "check") != 0 || (argc != 3 && !(gib > 0 && gib < 1e6)))
         return fputs(usage_text, stderr), 2;
-    if (ch4_model_check_dir(&check, argv[2], print_problem, NULL, &err)) {
+    if (ch4_model_check_dir(&check, argv[2], (size_t)(gib * (1 << 30)), print_problem, NULL, &err)) {
         print_problem(NULL, err.msg);
         return 1;
     }

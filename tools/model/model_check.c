@@ -33,7 +33,19 @@ typedef struct checker {
     ch4_temporal_decoder_config autoencoder;
     ch4_image_processor processor;
     int64_t loaded[CH4_MODEL_NETWORKS], vae_encoder, vae_decoder; /* parameters in memory */
+    size_t denoisers[CH4_MODEL_WAYS];                             /* bytes of both denoisers */
 } checker;
+
+/* Ways to hold the denoisers' weights, the best first. */
+static const struct {
+    const char *options;
+    ch4_denoiser_loading loading;
+} ways[CH4_MODEL_WAYS] = {
+    {"", {CH4_WEIGHTS_STORED, false}},
+    {"denoise.weights=bfloat16", {CH4_WEIGHTS_BF16, false}},
+    {"denoise.offload=layers", {CH4_WEIGHTS_STORED, true}},
+    {"denoise.offload=layers denoise.weights=bfloat16", {CH4_WEIGHTS_BF16, true}},
+};
 
 static void on_problem(void *ctx, const char *text)
 {
@@ -65,6 +77,18 @@ static ch4_status survey_vae(checker *k, const ch4_safetensors *file, ch4_weight
     return st;
 }
 
+static ch4_status survey_denoiser(checker *k, const ch4_denoiser_config *config, const ch4_safetensors *file, ch4_weights_report *report, ch4_err *err)
+{
+    ch4_status st = ch4_denoiser_survey(config, file, &ways[0].loading, report, err);
+    k->denoisers[0] += report->bytes;
+    for (int i = 1; !st && i < CH4_MODEL_WAYS; i++) {
+        ch4_weights_report silent = {0};
+        st = ch4_denoiser_survey(config, file, &ways[i].loading, &silent, err);
+        k->denoisers[i] += silent.bytes;
+    }
+    return st;
+}
+
 /* config.json of a network, then the tensors that this configuration asks for. */
 static ch4_status survey(checker *k, int which, const json_t *config, const ch4_safetensors *file, ch4_weights_report *report, ch4_err *err)
 {
@@ -72,10 +96,10 @@ static ch4_status survey(checker *k, int which, const json_t *config, const ch4_
     switch (which) {
     case DENOISER:
         st = ch4_denoiser_config_parse(&k->denoiser, CH4_DENOISER_TEMPORAL, config, err);
-        return st ? st : ch4_denoiser_survey(&k->denoiser, file, NULL, report, err);
+        return st ? st : survey_denoiser(k, &k->denoiser, file, report, err);
     case TRANSFORMER:
         st = ch4_denoiser_config_parse(&k->transformer, CH4_DENOISER_IMAGE, config, err);
-        return st ? st : ch4_denoiser_survey(&k->transformer, file, NULL, report, err);
+        return st ? st : survey_denoiser(k, &k->transformer, file, report, err);
     case VAE:
         st = ch4_vae_config_parse(&k->vae, config, err);
         return st ? st : survey_vae(k, file, report, err);
@@ -192,7 +216,7 @@ static void check_fit(checker *k)
         same(k, k->transformer.context_width, "cross_attention_dim of the image-to-3D transformer", k->image_encoder.width, features);
 }
 
-/* Memory of the stages that hold networks. A parameter takes 4 bytes, and a process keeps what it has opened. */
+/* Memory of the stages that hold networks. A parameter takes 4 bytes, but for the denoisers, and a process keeps what it has opened. */
 static ch4_status size_stages(checker *k, int64_t points, int64_t matting_side, ch4_err *err)
 {
     ch4_model_check *o = k->out;
@@ -216,7 +240,8 @@ static ch4_status size_stages(checker *k, int64_t points, int64_t matting_side, 
     if (st)
         return st;
     size_t maps = (size_t)(T * N * (N + S)) * 2 * sizeof(float); /* attention that is read: on the backend, and as it is stored */
-    o->denoise_weights = 4 * (size_t)(k->loaded[DENOISER] + k->loaded[TRANSFORMER] + k->loaded[IMAGE_ENCODER] + k->vae_encoder);
+    for (int i = 0; i < CH4_MODEL_WAYS; i++)
+        o->denoise_weights[i] = k->denoisers[i] + 4 * (size_t)(k->loaded[IMAGE_ENCODER] + k->vae_encoder);
     o->denoise_work = window + anchor + pictures + encode + maps;
     o->chain_weights = 4 * (size_t)k->vae_decoder;
     o->chain_work = decode;
@@ -256,12 +281,21 @@ static void measure_machine(ch4_model_check *out)
         out->memory = limit;
 }
 
-static size_t wanted_bytes(const ch4_model_check *c)
+static size_t wanted_bytes(const ch4_model_check *c, int way)
 {
-    return c->denoise_weights + c->denoise_work + c->chain_weights + c->chain_work;
+    return c->denoise_weights[way] + c->denoise_work + c->chain_weights + c->chain_work;
 }
 
-ch4_status ch4_model_check_dir(ch4_model_check *out, const char *dir, void (*problem)(void *ctx, const char *text), void *ctx, ch4_err *err)
+/* The first way that fits. */
+static void choose_way(ch4_model_check *c)
+{
+    for (c->way = 0; c->way < CH4_MODEL_WAYS; c->way++)
+        if (!c->memory || wanted_bytes(c, c->way) <= c->memory)
+            break;
+    c->runs = c->sized && c->problems == 0 && c->way < CH4_MODEL_WAYS;
+}
+
+ch4_status ch4_model_check_dir(ch4_model_check *out, const char *dir, size_t memory, void (*problem)(void *ctx, const char *text), void *ctx, ch4_err *err)
 {
     char path[PATH_LEN];
     ch4_model_info info;
@@ -287,8 +321,11 @@ ch4_status ch4_model_check_dir(ch4_model_check *out, const char *dir, void (*pro
     check_familiar(&k, info.familiar.path);
     check_fit(&k);
     st = size_stages(&k, info.networks.vae.points, info.networks.matting.side, err);
-    measure_machine(out);
-    out->runs = !st && out->sized && out->problems == 0 && (!out->memory || wanted_bytes(out) <= out->memory);
+    if (memory)
+        out->memory = memory;
+    else
+        measure_machine(out);
+    choose_way(out);
     ch4_model_info_fini(&info);
     return st;
 }
@@ -311,16 +348,18 @@ static void print_stage(FILE *out, const char *stage, size_t weights, size_t wor
 static void print_memory(const ch4_model_check *c, FILE *out)
 {
     char a[32], b[32];
-    fprintf(out, "\nmemory for a window of %" PRId64 " frames of %" PRId64 " tokens with %" PRId64 " image tokens, parameters as 32-bit floats:\n", c->frames, c->tokens,
+    fprintf(out, "\nmemory for a window of %" PRId64 " frames of %" PRId64 " tokens with %" PRId64 " image tokens:\n", c->frames, c->tokens,
             c->context);
     if (c->matting_weights)
         print_stage(out, "decode", c->matting_weights, c->matting_work, "   (videos without alpha or mask)");
-    print_stage(out, "denoise", c->denoise_weights, c->denoise_work, "");
+    print_stage(out, "denoise", c->denoise_weights[0], c->denoise_work, "");
+    for (int i = 1; i < CH4_MODEL_WAYS; i++)
+        fprintf(out, "            or %11s   with %s\n", bytes_text(a, c->denoise_weights[i]), ways[i].options);
     print_stage(out, "chain", c->chain_weights, c->chain_work, "");
     if (c->motion_weights)
         print_stage(out, "animate", c->motion_weights, c->motion_work, "   (animate.method: learned)");
-    fprintf(out, "  both processes together: %s\n", bytes_text(a, wanted_bytes(c)));
-    if (c->memory)
+    fprintf(out, "  denoise and chain together: %s, at least %s\n", bytes_text(a, wanted_bytes(c, 0)), bytes_text(b, wanted_bytes(c, CH4_MODEL_WAYS - 1)));
+    if (c->memory_free)
         fprintf(out, "this machine: %s of memory, %s of it free now, %ld processors\n", bytes_text(a, c->memory), bytes_text(b, c->memory_free),
                 sysconf(_SC_NPROCESSORS_ONLN));
 }
@@ -328,6 +367,7 @@ static void print_memory(const ch4_model_check *c, FILE *out)
 static void print_verdict(const ch4_model_check *c, FILE *out)
 {
     char a[32], b[32];
+    const char *machine = c->memory_free || !c->memory ? "this machine" : "such a machine";
     int missing = 0, wanted = 0;
     for (int i = 0; i < MATTING; i++) {
         wanted += c->network[i].wanted;
@@ -340,9 +380,11 @@ static void print_verdict(const ch4_model_check *c, FILE *out)
     else if (c->problems)
         fprintf(out, "\ndamaged: %" PRId64 " problem%s\n", c->problems, c->problems == 1 ? "" : "s");
     else if (!c->runs)
-        fprintf(out, "\nwhole, but this machine cannot run it: %s wanted, %s there\n", bytes_text(a, wanted_bytes(c)), bytes_text(b, c->memory));
+        fprintf(out, "\nwhole, but %s cannot run it: %s wanted, %s there\n", machine, bytes_text(a, wanted_bytes(c, CH4_MODEL_WAYS - 1)), bytes_text(b, c->memory));
+    else if (c->way > 0)
+        fprintf(out, "\nwhole, and %s can run it with %s\n", machine, ways[c->way].options);
     else
-        fprintf(out, "\nwhole, and this machine can run it\n");
+        fprintf(out, "\nwhole, and %s can run it\n", machine);
 }
 
 void ch4_model_check_print(const ch4_model_check *c, const char *dir, FILE *out)

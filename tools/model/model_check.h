@@ -8,7 +8,7 @@
 
 #include "base/err.h"
 
-enum { CH4_MODEL_NETWORKS = 6 };
+enum { CH4_MODEL_NETWORKS = 6, CH4_MODEL_WAYS = 4 /* to hold the denoisers' weights: denoise.weights, denoise.offload */ };
 
 typedef struct ch4_model_network {
     const char *name;   /* what it does */
@@ -34,15 +34,16 @@ typedef struct ch4_model_check {
     int64_t problems;                   /* of all kinds; each went to the reporter */
     int64_t frames, tokens, context;    /* window that memory is stated for: T, N, S */
     bool sized;                         /* what follows is known */
-    size_t denoise_weights, denoise_work, chain_weights, chain_work, motion_weights, motion_work, matting_weights,
-        matting_work;                   /* bytes */
+    size_t denoise_weights[CH4_MODEL_WAYS]; /* bytes */
+    size_t denoise_work, chain_weights, chain_work, motion_weights, motion_work, matting_weights, matting_work;
     size_t memory, memory_free;         /* of this machine, or of the control group where that is less; 0 = unknown */
-    bool runs;                          /* whole, and denoise and chain fit side by side */
+    int way;                            /* the first that lets denoise and chain fit side by side; CH4_MODEL_WAYS: none */
+    bool runs;                          /* whole, and there is a way */
 } ch4_model_check;
 
-/* Checks DIR. problem(ctx, text) gets one line for everything that is wrong: an unreadable file, a key, a tensor, networks whose sizes do not
+/* Checks DIR for this machine, or for one with so many bytes of memory (0: this one). problem(ctx, text) gets one line for everything that is wrong: an unreadable file, a key, a tensor, networks whose sizes do not
  * fit together. CH4_ENOENT, CH4_ECONFIG: no model.yaml that can be read. */
-ch4_status ch4_model_check_dir(ch4_model_check *out, const char *dir, void (*problem)(void *ctx, const char *text), void *ctx, ch4_err *err);
+ch4_status ch4_model_check_dir(ch4_model_check *out, const char *dir, size_t memory, void (*problem)(void *ctx, const char *text), void *ctx, ch4_err *err);
 
 void ch4_model_check_print(const ch4_model_check *check, const char *dir, FILE *out);
 
