@@ -17,7 +17,7 @@ Q := $(if $(filter 1,$(V)),,@)
 
 CC := gcc
 AR := ar
-PKGS := libzmq libprotobuf-c hdf5 libavformat libavcodec libavutil libswscale yaml-0.1 jansson openblas lapacke libpng libxxhash
+PKGS := libzmq libprotobuf-c hdf5 libavformat libavcodec libavutil libswscale yaml-0.1 jansson openblas lapacke libpng libxxhash zlib
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla $(if $(filter 1,$(werror)),-Werror)
 OPT_release := -O2 -g

@@ -64,6 +64,7 @@ static bool parse_header(ch4_tensor *view, size_t *bytes, const char *text)
     if (!descr || !order || !p || strncmp(order, "False", 5) || *p++ != '(') return false;
     for (; dtype < CH4_DTYPE_COUNT; dtype++)
         if (DESCR[dtype] && descr[0] == '\'' && !strncmp(descr + 1, DESCR[dtype], 3) && descr[4] == '\'') break;
+    if (!strncmp(descr, "'|b1'", 5)) dtype = CH4_DTYPE_U8;
     if (dtype == CH4_DTYPE_COUNT) return false;
     for (;; rank++) {
         p += strspn(p, " ,");
@@ -81,30 +82,54 @@ static bool parse_header(ch4_tensor *view, size_t *bytes, const char *text)
     return true;
 }
 
+/* View without data, its bytes and where they begin, from the first bytes of a file. */
+static ch4_status read_head(ch4_tensor *view, size_t *bytes, size_t *begin, const unsigned char *head, size_t size, const char *name, ch4_err *err)
+{
+    char *text = NULL;
+    if (size < 12 || memcmp(head, MAGIC, MAGIC_SIZE)) return ch4_err_set(err, CH4_EFORMAT, "%s: not a npy file", name);
+    bool wide = head[6] == 2;
+    if (head[6] != 1 && !wide) return ch4_err_set(err, CH4_EFORMAT, "%s: npy version %d", name, head[6]);
+    size_t length = head[8] | (size_t)head[9] << 8 | (wide ? (size_t)head[10] << 16 | (size_t)head[11] << 24 : 0);
+    if (length > MAX_HEADER) return ch4_err_set(err, CH4_EFORMAT, "%s: npy header of %zu bytes", name, length);
+    *begin = (wide ? 12 : 10) + length;
+    ch4_status st = ch4_calloc(&text, length + 1, 1, name, err);
+    if (st) return st;
+    if (*begin <= size) memcpy(text, head + *begin - length, length);
+    if (*begin > size || !parse_header(view, bytes, text))
+        st = ch4_err_set(err, CH4_EFORMAT, "%s: unusable npy header (needs little-endian numbers in C order, at most %d dimensions)", name, CH4_MAX_RANK);
+    free(text);
+    return st;
+}
+
 static ch4_status read_all(FILE *f, ch4_buf *buf, ch4_tensor *view, const char *path, ch4_err *err)
 {
-    unsigned char head[12];
-    char *text = NULL;
-    size_t bytes = 0, length;
-    if (fread(head, 1, 10, f) != 10 || memcmp(head, MAGIC, MAGIC_SIZE)) return ch4_err_set(err, CH4_EFORMAT, "%s: not a npy file", path);
-    bool wide = head[6] == 2;
-    if ((head[6] != 1 && !wide) || (wide && fread(head + 10, 1, 2, f) != 2)) return ch4_err_set(err, CH4_EFORMAT, "%s: npy version %d", path, head[6]);
-    length = head[8] | (size_t)head[9] << 8 | (wide ? (size_t)head[10] << 16 | (size_t)head[11] << 24 : 0);
-    if (length > MAX_HEADER) return ch4_err_set(err, CH4_EFORMAT, "%s: npy header of %zu bytes", path, length);
-    ch4_status st = ch4_calloc(&text, length + 1, 1, path, err);
+    unsigned char *head = NULL;
+    size_t bytes = 0, begin = 0;
+    ch4_status st = ch4_calloc(&head, MAX_HEADER + 12, 1, path, err);
+    if (!st) st = read_head(view, &bytes, &begin, head, fread(head, 1, MAX_HEADER + 12, f), path, err);
+    free(head);
     if (st) return st;
-    if (fread(text, 1, length, f) != length || !parse_header(view, &bytes, text))
-        st = ch4_err_set(err, CH4_EFORMAT, "%s: unusable npy header (needs little-endian numbers in C order, at most %d dimensions)", path, CH4_MAX_RANK);
-    free(text);
-    if (st) return st;
-    long begin = ftell(f);
-    if (begin < 0 || fseek(f, 0, SEEK_END) != 0) return ch4_err_set_errno(err, errno, "%s", path);
+    if (fseek(f, 0, SEEK_END) != 0) return ch4_err_set_errno(err, errno, "%s", path);
     long end = ftell(f);
-    if (end < 0 || fseek(f, begin, SEEK_SET) != 0) return ch4_err_set_errno(err, errno, "%s", path);
-    if ((uint64_t)bytes != (uint64_t)(end - begin)) return ch4_err_set(err, CH4_EFORMAT, "%s: %ld bytes of data do not fit the shape", path, end - begin);
+    if (end < 0 || fseek(f, (long)begin, SEEK_SET) != 0) return ch4_err_set_errno(err, errno, "%s", path);
+    if ((uint64_t)bytes != (uint64_t)end - begin) return ch4_err_set(err, CH4_EFORMAT, "%s: %ld bytes of data do not fit the shape", path, end - (long)begin);
     st = ch4_buf_alloc(buf, bytes, err);
     if (st) return ch4_err_wrap(err, st, "%s", path);
     if (fread(buf->data, 1, bytes, f) != bytes) return ch4_err_set_errno(err, errno ? errno : EIO, "%s", path);
+    view->data = buf->data;
+    return CH4_OK;
+}
+
+ch4_status ch4_npy_decode(ch4_buf *buf, ch4_tensor *view, const void *file, size_t size, const char *name, ch4_err *err)
+{
+    size_t bytes = 0, begin = 0;
+    *buf = (ch4_buf){0};
+    ch4_status st = read_head(view, &bytes, &begin, file, size, name, err);
+    if (st) return st;
+    if (bytes != size - begin) return ch4_err_set(err, CH4_EFORMAT, "%s: %zu bytes of data do not fit the shape", name, size - begin);
+    st = ch4_buf_alloc(buf, bytes, err);
+    if (st) return ch4_err_wrap(err, st, "%s", name);
+    memcpy(buf->data, (const char *)file + begin, bytes);
     view->data = buf->data;
     return CH4_OK;
 }

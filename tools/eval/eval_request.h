@@ -5,7 +5,7 @@
 #include "tools/eval/bench_score.h"
 #include "tools/eval/eval_find.h"
 #include "tools/eval/score_table.h"
-#include "tools/eval/tapvid.h"
+#include "tools/eval/world_tracks.h"
 
 typedef struct ch4_eval_request {
     const char *gt, *out;    /* out NULL: no files */
@@ -22,6 +22,8 @@ typedef struct ch4_eval_request {
     bool shape;              /* also IoU, F-score and Chamfer distances */
     int64_t grid;            /* side of the voxel grid of IoU */
     ch4_tapvid_mode queries;
+    ch4_world_align world_align;
+    ch4_tapvid3d_scaling tapvid3d_scaling;
 } ch4_eval_request;
 
 /* What a family did. */

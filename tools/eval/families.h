@@ -12,5 +12,8 @@ ch4_status ch4_eval_cameras(ch4_eval_outcome *out, const ch4_eval_request *reque
 ch4_status ch4_eval_bench(ch4_eval_outcome *out, const ch4_eval_request *request, ch4_err *err);       /* surfaces */
 ch4_status ch4_eval_shapes(ch4_eval_outcome *out, const ch4_eval_request *request, ch4_err *err);      /* IoU, F-score; only with request->shape */
 ch4_status ch4_eval_track_files(ch4_eval_outcome *out, const ch4_eval_request *request, ch4_err *err); /* TAP-Vid */
+ch4_status ch4_eval_joints(ch4_eval_outcome *out, const ch4_eval_request *request, ch4_err *err);      /* BADJA */
+ch4_status ch4_eval_world(ch4_eval_outcome *out, const ch4_eval_request *request, ch4_err *err);       /* WorldTrack */
+ch4_status ch4_eval_tapvid3d(ch4_eval_outcome *out, const ch4_eval_request *request, ch4_err *err);    /* TAPVid-3D */
 
 #endif

@@ -34,6 +34,8 @@ static const char HELP[] =
     "  --grid N        side of the voxel grid of the second IoU, 8 to 256 (64)\n"
     "tracks:\n"
     "  --queries NAME  of TAP-Vid: each track's first visible frame (first), or every 5th frame (strided)\n"
+    "  --world-align NAME  of WorldTrack: global (one factor for all points), per_track, sim3, none (global)\n"
+    "  --scale-3d NAME of TAPVid-3D: median, mean, per_trajectory, reproduce_2d, none (median)\n"
     "  --compat        reproduce what is known to be wrong in public code (scale of reflected similarities)\n"
     "  --help          this text\n"
     "\n"
@@ -54,22 +56,25 @@ static ch4_status parse_number(int64_t *out, const char *name, const char *text,
     return bad ? ch4_err_set(err, CH4_EINVAL, "--%s %s: not a whole number from %lld to %lld", name, text, (long long)lo, (long long)hi) : CH4_OK;
 }
 
-static ch4_status parse_align(ch4_eval_request *r, const char *text, ch4_err *err)
+/* Which of the names the text is; ended by NULL. */
+static ch4_status parse_choice(int *out, const char *option, const char *text, const char *const *name, ch4_err *err)
 {
-    static const char *const NAME[] = {"public", "uniform", "none"};
-    r->auto_align = !strcmp(text, "auto");
-    for (int i = 0; i < 3; i++)
-        if (!strcmp(text, NAME[i])) {
-            r->bench.align = (ch4_bench_align)i;
-            return CH4_OK;
-        }
-    return r->auto_align ? CH4_OK : ch4_err_set(err, CH4_EINVAL, "--align %s: one of auto, public, uniform, none", text);
+    char list[160] = "";
+    for (*out = 0; name[*out]; (*out)++) {
+        if (!strcmp(text, name[*out])) return CH4_OK;
+        snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s", *out ? ", " : "", name[*out]);
+    }
+    return ch4_err_set(err, CH4_EINVAL, "--%s %s: one of %s", option, text, list);
 }
 
-static ch4_status parse_queries(ch4_tapvid_mode *mode, const char *text, ch4_err *err)
+static ch4_status parse_align(ch4_eval_request *r, const char *text, ch4_err *err)
 {
-    *mode = !strcmp(text, "strided") ? CH4_TAPVID_STRIDED : CH4_TAPVID_FIRST;
-    return *mode == CH4_TAPVID_STRIDED || !strcmp(text, "first") ? CH4_OK : ch4_err_set(err, CH4_EINVAL, "--queries %s: one of first, strided", text);
+    static const char *const NAME[] = {"public", "uniform", "none", "auto", NULL};
+    int which = 0;
+    ch4_status st = parse_choice(&which, "align", text, NAME, err);
+    r->auto_align = !st && !strcmp(text, "auto");
+    if (!st && !r->auto_align) r->bench.align = (ch4_bench_align)which;
+    return st;
 }
 
 static ch4_status parse(options *o, int argc, char **argv, ch4_err *err)
@@ -77,10 +82,13 @@ static ch4_status parse(options *o, int argc, char **argv, ch4_err *err)
     static const struct option table[] = {{"gt", 1, NULL, 'g'},         {"out", 1, NULL, 'o'},        {"threads", 1, NULL, 't'},    {"align", 1, NULL, 'a'},
                                           {"samples", 1, NULL, 's'},    {"icp-points", 1, NULL, 'i'}, {"seed", 1, NULL, 'r'},       {"no-normals", 0, NULL, 'n'},
                                           {"per-frame", 0, NULL, 'f'},  {"queries", 1, NULL, 'q'},    {"quiet", 0, NULL, 'Q'},      {"compat", 0, NULL, 'c'},
-                                          {"align-baselines", 0, NULL, 'b'}, {"shape", 0, NULL, 'S'}, {"grid", 1, NULL, 'G'}, {"no-baselines", 0, NULL, 'B'}, {NULL, 0, NULL, 0}};
+                                          {"align-baselines", 0, NULL, 'b'}, {"shape", 0, NULL, 'S'}, {"grid", 1, NULL, 'G'}, {"world-align", 1, NULL, 'w'}, {"scale-3d", 1, NULL, 'z'}, {"no-baselines", 0, NULL, 'B'}, {NULL, 0, NULL, 0}};
+    static const char *const QUERIES[] = {"first", "strided", NULL}, *const WORLD[] = {"none", "global", "per_track", "sim3", NULL},
+                             *const SCALE[] = {"none", "median", "mean", "per_trajectory", "reproduce_2d", NULL};
     ch4_eval_request *r = &o->request;
     ch4_status st = CH4_OK;
     int64_t n = 0;
+    int which = 0;
     opterr = 0;
     for (int c; !st && (c = getopt_long(argc, argv, ":", table, NULL)) != -1;) switch (c) {
         case 'g': r->gt = optarg; break;
@@ -98,7 +106,18 @@ static ch4_status parse(options *o, int argc, char **argv, ch4_err *err)
             break;
         case 'G': st = parse_number(&r->grid, "grid", optarg, 8, 256, err); break;
         case 'S': r->shape = true; break;
-        case 'q': st = parse_queries(&r->queries, optarg, err); break;
+        case 'q':
+            st = parse_choice(&which, "queries", optarg, QUERIES, err);
+            r->queries = (ch4_tapvid_mode)which;
+            break;
+        case 'w':
+            st = parse_choice(&which, "world-align", optarg, WORLD, err);
+            r->world_align = (ch4_world_align)which;
+            break;
+        case 'z':
+            st = parse_choice(&which, "scale-3d", optarg, SCALE, err);
+            r->tapvid3d_scaling = (ch4_tapvid3d_scaling)which;
+            break;
         case 'n': r->bench.normals = false; break;
         case 'f': r->allow_topology = true; break;
         case 'b': r->align_baselines = true; break;
@@ -128,7 +147,8 @@ static ch4_status nothing(const ch4_eval_request *r, ch4_err *err)
 
 static ch4_status evaluate(const ch4_eval_request *r, ch4_err *err)
 {
-    static const ch4_eval_family_fn FAMILY[] = {ch4_eval_vertices, ch4_eval_views, ch4_eval_cameras, ch4_eval_bench, ch4_eval_shapes, ch4_eval_track_files};
+    static const ch4_eval_family_fn FAMILY[] = {ch4_eval_vertices, ch4_eval_views, ch4_eval_cameras, ch4_eval_bench, ch4_eval_shapes, ch4_eval_track_files,
+                                                ch4_eval_joints,   ch4_eval_world, ch4_eval_tapvid3d};
     int64_t failed = 0;
     bool any = false;
     ch4_status st = CH4_OK;
@@ -153,7 +173,7 @@ int main(int argc, char **argv)
     mallopt(M_MMAP_THRESHOLD, 1 << 30); /* every frame needs the same arrays of some MB again: their pages are kept */
     mallopt(M_TRIM_THRESHOLD, 1 << 30);
     ch4_err err = {0};
-    options o = {.threads = 2, .request = {.bench = ch4_bench_defaults(), .auto_align = true, .grid = 64}};
+    options o = {.threads = 2, .request = {.bench = ch4_bench_defaults(), .auto_align = true, .grid = 64, .world_align = CH4_WORLD_GLOBAL, .tapvid3d_scaling = CH4_TAPVID3D_MEDIAN}};
     o.request.bench.n_point = 0; /* as the truth */
     o.request.bench.normals = true;
     ch4_status st = parse(&o, argc, argv, &err);

@@ -1,43 +1,39 @@
 #include "tools/eval/track_files.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "tensor/safetensors.h"
+#include "tools/eval/track_pairs.h"
 
 typedef struct tracks {
-    ch4_safetensors *file;
-    const float *point;      /* [n,T,2] */
-    const uint8_t *occluded; /* [n,T] */
-    const float *query;      /* [n,3]; NULL for the truth */
+    float *point;      /* [n,T,2] */
+    uint8_t *occluded; /* [n,T] */
+    float *query;      /* [n,3]; NULL where the file has none */
     int64_t n, n_frames;
 } tracks;
 
-static ch4_status get(ch4_tensor *t, const tracks *x, const char *name, ch4_dtype dtype, int rank, const int64_t *shape, ch4_err *err)
+static void free_tracks(tracks *t)
 {
-    ch4_status st = ch4_safetensors_get(x->file, name, t, err);
-    bool fits = !st && t->dtype == dtype && t->rank == rank;
-    for (int i = 0; fits && i < rank; i++) fits = shape[i] < 0 || t->shape[i] == shape[i];
-    return st || fits ? st : ch4_err_set(err, CH4_EFORMAT, "%s: %s has an unexpected type or shape", ch4_safetensors_path(x->file), name);
+    free(t->point);
+    free(t->occluded);
+    free(t->query);
 }
 
-static ch4_status open_tracks(tracks *out, const char *folder, bool predicted, ch4_err *err)
+static ch4_status load_tracks(tracks *out, const char *path, bool predicted, ch4_err *err)
 {
-    char path[4096];
-    ch4_tensor t;
-    *out = (tracks){0};
-    snprintf(path, sizeof(path), "%s/tracks.safetensors", folder);
-    ch4_status st = ch4_safetensors_open(&out->file, path, err);
-    if (!st) st = get(&t, out, "points", CH4_DTYPE_F32, 3, (int64_t[]){-1, -1, 2}, err);
-    if (st) return st;
-    out->point = t.data, out->n = t.shape[0], out->n_frames = t.shape[1];
-    st = get(&t, out, "occluded", CH4_DTYPE_U8, 2, (int64_t[]){out->n, out->n_frames}, err);
-    if (!st) out->occluded = t.data;
-    if (!st && predicted) st = get(&t, out, "query_points", CH4_DTYPE_F32, 2, (int64_t[]){out->n, 3}, err);
-    if (!st && predicted) out->query = t.data;
+    ch4_array_file file;
+    int64_t shape[3] = {-1, -1, 2};
+    ch4_status st = ch4_array_file_open(&file, path, err);
+    if (!st) st = ch4_array_file_f32(&out->point, &file, "points", 3, shape, err);
+    out->n = shape[0], out->n_frames = shape[1];
+    if (!st && (out->n < 1 || out->n_frames < 1)) st = ch4_err_set(err, CH4_EFORMAT, "%s: no tracks", path);
+    if (!st) st = ch4_array_file_flags(&out->occluded, &file, "occluded", 2, (int64_t[]){out->n, out->n_frames}, err);
+    if (!st && predicted) st = ch4_array_file_f32(&out->query, &file, "query_points", 2, (int64_t[]){out->n, 3}, err);
     for (int64_t i = 0; !st && predicted && i < 2 * out->n * out->n_frames; i++)
         if (!isfinite(out->point[i])) st = ch4_err_set(err, CH4_EFORMAT, "%s: a point of track %lld is not finite", path, (long long)(i / (2 * out->n_frames)));
+    ch4_array_file_close(&file);
     return st;
 }
 
@@ -133,20 +129,21 @@ static void score_clip(void *ctx, int64_t i, ch4_pool *pool)
     ch4_err err = {0};
     tracks truth = {0}, pred = {0};
     if (!pair->result) return;
-    ch4_status st = open_tracks(&truth, pair->truth, false, &err);
-    if (!st) st = open_tracks(&pred, pair->result, true, &err);
+    ch4_status st = load_tracks(&truth, pair->truth, false, &err);
+    if (!st) st = load_tracks(&pred, pair->result, true, &err);
     if (!st) st = score(&j->table, i, &truth, &pred, j->r->queries, &err);
     if (st) ch4_score_clip_fail(&j->table, i, st, &err);
-    ch4_safetensors_close(&truth.file);
-    ch4_safetensors_close(&pred.file);
+    free_tracks(&truth);
+    free_tracks(&pred);
 }
+
+static bool wants(const ch4_array_file *f) { return ch4_array_file_has(f, "points") && ch4_array_file_has(f, "occluded"); }
 
 ch4_status ch4_eval_track_files(ch4_eval_outcome *out, const ch4_eval_request *r, ch4_err *err)
 {
-    static const char *const TRACKS[] = {"tracks.safetensors", NULL};
     ch4_eval_pairs pairs;
     bool applied;
-    ch4_status st = ch4_eval_pairs_for(&pairs, &applied, r, "tracks.safetensors", TRACKS, err);
+    ch4_status st = ch4_track_pairs(&pairs, &applied, r, wants, true, err);
     job j = {.r = r, .pairs = &pairs};
     if (!st && applied) {
         st = ch4_eval_table_for(&j.table, &ch4_track_family, &pairs, err);

@@ -1,4 +1,4 @@
-/* TAP-Vid scores from files: true and predicted tracks of a video as tracks.safetensors. */
+/* TAP-Vid scores from files: true and predicted tracks of a video as .npz or tracks.safetensors. */
 #ifndef CH4_EVAL_TRACK_FILES_H
 #define CH4_EVAL_TRACK_FILES_H
 
