@@ -22,7 +22,7 @@ static ch4_status find_order(ch4_animate_chain_file *c, const int64_t *frame, ch
     for (int64_t i = 0; st == CH4_OK && i < F; i++) {
         int64_t at = 0;
         for (int64_t j = 0; j < F; j++)
-            at += frame[j] < frame[i] || (frame[j] == frame[i] && j < i);
+            at += frame[j] < frame[i] || (j < i && frame[j] == frame[i]);
         c->order[at] = i;
     }
     return st;

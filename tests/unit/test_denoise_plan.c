@@ -67,6 +67,32 @@ static void options_override_the_model(void **state)
     assert_true(p.capture.head_normalized);
 }
 
+/* As published: 7.5 over the branches without and with image, known frames kept in both; off where the pipeline says so, for the windows. */
+static void the_published_model_is_guided_unless_told_otherwise(void **state)
+{
+    (void)state;
+    static const char *const set[] = {NULL, "denoise.guidance=0", "denoise.guidance=1", "denoise.guidance=3"};
+    static const double scale[] = {7.5, 0, 0, 3};
+    for (int i = 0; i < 4; i++) {
+        ch4_config config;
+        ch4_model_info info;
+        ch4_denoise_plan p;
+        assert_int_equal(ch4_config_load(&config, NULL, &set[i], set[i] != NULL, NULL, NULL), CH4_OK);
+        assert_int_equal(ch4_model_info_load(&info, "models/actionmesh/model.yaml", NULL, NULL), CH4_OK);
+        assert_int_equal(ch4_denoise_plan_make(&p, &config, &info, NULL), CH4_OK);
+        assert_int_equal(p.window.steps, 4);
+        assert_int_equal(p.window.n_branches, scale[i] > 0 ? 2 : 1);
+        const ch4_guidance_branch *last = &p.window.branch[p.window.n_branches - 1];
+        assert_true(last->image && last->latent);
+        if (scale[i] > 0)
+            assert_true(p.window.scale[0] == scale[i] && !p.window.branch[0].image && p.window.branch[0].latent);
+        assert_int_equal(p.anchor.steps, 50);
+        assert_true(p.anchor.n_branches == 2 && p.anchor.scale[0] == 7.5 && p.anchor.shift == 1);
+        ch4_model_info_fini(&info);
+        ch4_config_fini(&config);
+    }
+}
+
 static void the_anchor_has_draws_and_frames_of_its_own(void **state)
 {
     (void)state;
@@ -209,6 +235,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_model_decides_by_default),   cmocka_unit_test(options_override_the_model), cmocka_unit_test(impossible_readings_are_named),
+        cmocka_unit_test(the_published_model_is_guided_unless_told_otherwise),
         cmocka_unit_test(pairs_carry_over_by_their_mean),
         cmocka_unit_test(steering_needs_steps_layers_and_shared_noise),
         cmocka_unit_test(the_anchor_has_draws_and_frames_of_its_own),
