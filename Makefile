@@ -27,7 +27,7 @@ OPT_tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 OPT_fuzz    := $(OPT_asan) -fsanitize-coverage=trace-pc
 
 # These goals must work before anything is installed; test, demo, lint and bench install first and then call make again.
-NEEDS_PKGS := $(filter-out deps clean help test demo lint bench fuzz test-long,$(or $(MAKECMDGOALS),all))
+NEEDS_PKGS := $(filter-out deps clean help test demo lint bench bench-drift fuzz test-long,$(or $(MAKECMDGOALS),all))
 ifneq ($(NEEDS_PKGS),)
 ifneq ($(shell pkg-config --exists $(PKGS) 2>/dev/null && echo yes),yes)
 $(error some of these libraries are missing: $(PKGS); run `make deps`, which installs them)
@@ -66,7 +66,7 @@ FUZZ_C := $(wildcard tests/fuzz/fuzz_*.c)
 LONG_PROGS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/long/*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_C))
 
-.PHONY: all deps test-long test-long-run test unit kernel-test fuzz demo lint bench clean help fuzz-run test-run demo-run lint-run bench-run
+.PHONY: all deps test-long test-long-run test unit kernel-test fuzz demo lint bench bench-drift bench-drift-run clean help fuzz-run test-run demo-run lint-run bench-run
 all: $(PROGS)
 
 # --- installing what is missing ----------------------------------------------------------------------------------------
@@ -147,7 +147,7 @@ fuzz-run: $(FUZZERS)
 	$(Q)tests/fuzz/run $(B) $(seconds) $(what)
 
 # --- the commands of README: install, build, do ----------------------------------------------------------------------------
-test demo lint bench: deps
+test demo lint bench bench-drift: deps
 	$(Q)$(MAKE) --no-print-directory config=$(config) werror=$(werror) V=$(V) $@-run
 
 DEMO := build/demo
@@ -156,6 +156,9 @@ demo-run: $(PROGS)
 
 bench-run: $(PROGS)
 	$(Q)tools/bench $(B)
+
+bench-drift-run: $(PROGS)
+	$(Q)tools/bench-drift $(B)
 
 # cppcheck takes an array or struct that is filled through a pointer for uninitialised, and macros of inttypes.h for arguments; gcc (-Wall) and the
 # sanitizers know better.
@@ -178,6 +181,7 @@ help:
 	@echo "make fuzz       mutates hostile inputs of every reader; what=NAME seconds=N for one"
 	@echo "make kernel-test  every operation of every backend against ref"
 	@echo "make bench      where the time of a 16-frame clip goes, per stage"
+	@echo "make bench-drift  how results drift over 241 frames, setting by setting (hours; docs/drift.md)"
 	@echo "make lint       layers, headers alone, cppcheck"
 	@echo "make deps       install the Debian packages that are missing"
 	@echo "make clean      remove build/"

@@ -344,7 +344,10 @@ ch4_status ch4_chain_run(ch4_chain_out *out, const ch4_chain_in *in, const ch4_c
     anchor_positions(&k, out->path + 3 * in->anchor * k.K);
     for (int64_t i = 0; i < k.K; i++)
         out->score[in->anchor * k.K + i] = 1;
-    status = ch4_vae_query(in->vae, k.anchor_cache, NULL, k.rows, out->path + 3 * in->anchor * k.K, k.K, NULL, err);
+    if (in->rows)
+        memcpy(k.rows, in->rows, (size_t)(k.K * k.N) * sizeof *k.rows);
+    else
+        status = ch4_vae_query(in->vae, k.anchor_cache, NULL, k.rows, out->path + 3 * in->anchor * k.K, k.K, NULL, err);
     if (status)
         goto out;
     if (in->patch) {

@@ -51,6 +51,7 @@ typedef struct ch4_chain_in {
     const ch4_mesh *mesh;         /* the anchor mesh */
     const int32_t *landmark;      /* [K] vertices */
     int64_t K;
+    const float *rows;            /* [K,N] A(Va->Za) of the landmarks; NULL: of their places on the mesh, against the anchor's latent */
     /* Called after each frame; false cancels. May be NULL. */
     bool (*progress)(void *ctx, int64_t done, int64_t total);
     void *progress_ctx;

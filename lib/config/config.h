@@ -50,6 +50,10 @@ typedef enum ch4_reinforce_direction { CH4_REINFORCE_ANCHOR, CH4_REINFORCE_FRAME
 typedef enum ch4_endpoint { CH4_ENDPOINT_MODEL, CH4_ENDPOINT_PLAIN, CH4_ENDPOINT_UNIT, CH4_ENDPOINT_COLUMN } ch4_endpoint;
 #define CH4_ENDPOINT_CHOICES "model|plain|unit|column"
 
+/* Which tokens the landmarks of a later window belong to: asked of the mesh that was handed over, or as in the clip's first window. */
+typedef enum ch4_chain_rows { CH4_CHAIN_ROWS_HANDOVER, CH4_CHAIN_ROWS_FIRST } ch4_chain_rows;
+#define CH4_CHAIN_ROWS_CHOICES "handover|first"
+
 typedef enum ch4_temperature_mode { CH4_TEMPERATURE_RELATIVE, CH4_TEMPERATURE_ABSOLUTE } ch4_temperature_mode;
 #define CH4_TEMPERATURE_CHOICES "relative|absolute"
 
@@ -141,6 +145,7 @@ typedef struct ch4_config {
         ch4_temperature_mode temperature_mode;
         double temperature;
         ch4_endpoint endpoint;
+        ch4_chain_rows rows;
         int64_t landmarks;
         double curvature_boost;
         ch4_score_rule score;

@@ -6,12 +6,14 @@
 #include "bundle/bundle.h"
 #include "config/config.h"
 #include "stages/chain/chain_files.h"
+#include "stages/chain/first_rows.h"
 
 typedef struct chain_state {
     ch4_nn *nn;
     ch4_bundle *bundle;
     ch4_vae *vae; /* borrowed from the bundle */
     ch4_chain_options options; /* all but the seed */
+    ch4_first_rows first;
 } chain_state;
 
 ch4_status ch4_chain_open(ch4_stage *stage, void **state, ch4_err *err)
@@ -38,9 +40,18 @@ void ch4_chain_close(ch4_stage *stage, void *state)
 {
     chain_state *s = state;
     (void)stage;
+    ch4_first_rows_fini(&s->first);
     ch4_bundle_close(&s->bundle);
     ch4_nn_close(&s->nn);
     free(s);
+}
+
+void ch4_chain_end_clip(ch4_stage *stage, void *state, const char *clip_name)
+{
+    chain_state *s = state;
+    (void)stage;
+    if (s->first.clip && strcmp(s->first.clip, clip_name) == 0)
+        ch4_first_rows_fini(&s->first);
 }
 
 /* --- one window ------------------------------------------------------------------------------------------------------------ */
@@ -133,6 +144,20 @@ static ch4_status check_model(const chain_state *s, const ch4_chain_denoised *d,
     return CH4_OK;
 }
 
+/* The tokens of the landmarks as the first window has them, where they are the same tokens; else NULL. */
+static ch4_status rows_of_first(const float **rows, chain_state *s, ch4_stage *stage, const ch4_stage_window *w, const ch4_chain_denoised *d, const anchor *a, ch4_err *err)
+{
+    *rows = NULL;
+    if (w->index == 0 || stage->config->chain.rows != CH4_CHAIN_ROWS_FIRST)
+        return CH4_OK;
+    ch4_status status = ch4_first_rows_load(&s->first, s->vae, &w->clip, err);
+    if (status == CH4_OK && (s->first.K != a->K || s->first.N != d->N))
+        status = ch4_err_set(err, CH4_EFORMAT, "%s: not the landmarks or tokens of window 0", w->input);
+    if (status == CH4_OK && s->first.encoded == d->encoded)
+        *rows = s->first.rows;
+    return status;
+}
+
 static ch4_status run_and_write(ch4_stage *stage, chain_state *s, const ch4_stage_window *w, const ch4_chain_denoised *d, const anchor *a,
                                 const ch4_chain_decoded *f, ch4_err *err)
 {
@@ -140,11 +165,15 @@ static ch4_status run_and_write(ch4_stage *stage, chain_state *s, const ch4_stag
     ch4_store_writer *writer = NULL;
     ch4_chain_options options = s->options;
     options.seed = (uint64_t)(stage->config->run.seed + w->index);
+    const float *rows;
+    ch4_status status = rows_of_first(&rows, s, stage, w, d, a, err);
+    if (status)
+        return status;
     const ch4_chain_in in = {.nn = s->nn, .vae = s->vae, .pool = stage->pool, .T = d->T, .N = d->N, .grid = d->grid,
                              .anchor = d->attention.anchor_slot, .side = (double)f->side, .frame = f->frame, .latents = d->latents, .patch = d->patch,
                              .frame_to_anchor = d->attention.frame_to_anchor, .map = map_of, .map_ctx = &d->attention, .mesh = &a->mesh,
-                             .landmark = a->landmark, .K = a->K, .progress = progress, .progress_ctx = stage};
-    ch4_status status = ch4_chain_run(&out, &in, &options, err);
+                             .landmark = a->landmark, .K = a->K, .rows = rows, .progress = progress, .progress_ctx = stage};
+    status = ch4_chain_run(&out, &in, &options, err);
     if (status == CH4_OK && out.probed != out.inside)
         ch4_stage_note(stage, &w->clip, "model.yaml says that the field is %s inside, the anchor's own field looks the other way (%.0f %% of the cube's faces): check "
                        "field.inside", out.inside > 0 ? "positive" : "negative", 100 * out.probe_share);

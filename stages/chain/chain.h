@@ -11,6 +11,7 @@
  * windows take faces and landmarks of the window that holds their anchor frame, and its animated vertices: CH4_EAGAIN until these are there. */
 ch4_status ch4_chain_open(ch4_stage *stage, void **state, ch4_err *err);
 ch4_status ch4_chain_process(ch4_stage *stage, void *state, const ch4_stage_window *window, ch4_err *err);
+void       ch4_chain_end_clip(ch4_stage *stage, void *state, const char *clip_name);
 void       ch4_chain_close(ch4_stage *stage, void *state);
 
 #endif

@@ -44,8 +44,12 @@ static ch4_status read_arrays(ch4_chain_denoised *d, const ch4_store_reader *r, 
     ch4_tensor z, p;
     const char *path = ch4_store_path(r);
     ch4_status status = ch4_store_read(r, "/latents", CH4_DTYPE_F32, 3, NULL, &d->owned[0], &z, err);
+    int64_t encoded = 0;
     if (status == CH4_OK)
         status = ch4_store_get_int(r, "grid", &d->grid, err);
+    if (status == CH4_OK)
+        status = ch4_store_get_int(r, "encoded", &encoded, err);
+    d->encoded = encoded != 0;
     if (status)
         return status;
     d->T = z.shape[0], d->N = z.shape[1], d->D = z.shape[2];
@@ -139,18 +143,26 @@ static ch4_status read_landmarks(int32_t **landmark, int64_t *K, int64_t n_vert,
     return status;
 }
 
+ch4_status ch4_chain_read_anchor(ch4_mesh *mesh, int32_t **landmark, int64_t *K, const char *path, ch4_err *err)
+{
+    ch4_store_reader *r = NULL;
+    *mesh = (ch4_mesh){0};
+    *landmark = NULL;
+    ch4_status status = ch4_store_open(&r, path, err);
+    if (status == CH4_OK)
+        status = read_mesh(mesh, r, err);
+    if (status == CH4_OK)
+        status = read_landmarks(landmark, K, mesh->n_vert, r, err);
+    ch4_store_close(&r);
+    return status;
+}
+
 ch4_status ch4_chain_read_handover(ch4_mesh *mesh, int32_t **landmark, int64_t *K, const char *chain_path, const char *animate_path,
                                    int64_t slot, ch4_err *err)
 {
-    ch4_store_reader *chain = NULL, *animate = NULL;
+    ch4_store_reader *animate = NULL;
     ch4_tensor t;
-    *mesh = (ch4_mesh){0};
-    *landmark = NULL;
-    ch4_status status = ch4_store_open(&chain, chain_path, err);
-    if (status == CH4_OK)
-        status = read_mesh(mesh, chain, err);
-    if (status == CH4_OK)
-        status = read_landmarks(landmark, K, mesh->n_vert, chain, err);
+    ch4_status status = ch4_chain_read_anchor(mesh, landmark, K, chain_path, err);
     if (status == CH4_OK)
         status = ch4_store_open(&animate, animate_path, err);
     if (status == CH4_OK)
@@ -165,7 +177,6 @@ ch4_status ch4_chain_read_handover(ch4_mesh *mesh, int32_t **landmark, int64_t *
             ch4_err_wrap(err, status, "%s: slot %lld", animate_path, (long long)slot);
     }
     ch4_store_close(&animate);
-    ch4_store_close(&chain);
     if (status) {
         ch4_mesh_fini(mesh);
         free(*landmark);

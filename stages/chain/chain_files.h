@@ -12,6 +12,7 @@ typedef struct ch4_chain_denoised {
     const float *latents;    /* [T,N,D], finite */
     const uint16_t *patch;   /* float16 [T,N,grid*grid], finite and >= 0 */
     ch4_attention attention;
+    bool encoded;            /* its tokens descend from an encoded mesh */
     ch4_mesh given;          /* the mesh given for the clip; no vertices if none was */
     ch4_buf owned[2];
 } ch4_chain_denoised;
@@ -30,6 +31,9 @@ typedef struct ch4_chain_decoded {
 
 ch4_status ch4_chain_read_decoded(ch4_chain_decoded *out, const char *path, ch4_err *err);
 void       ch4_chain_decoded_fini(ch4_chain_decoded *in);
+
+/* A window's anchor mesh and landmarks [*K] from its wNNNN.chain.h5; the caller frees both. */
+ch4_status ch4_chain_read_anchor(ch4_mesh *mesh, int32_t **landmark, int64_t *K, const char *path, ch4_err *err);
 
 /* The anchor that an earlier window hands over: its faces and landmarks (wNNNN.chain.h5) with the vertices of `slot` (wNNNN.animate.h5). */
 ch4_status ch4_chain_read_handover(ch4_mesh *mesh, int32_t **landmark, int64_t *K, const char *chain_path, const char *animate_path,

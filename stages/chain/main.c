@@ -8,6 +8,7 @@ int main(int argc, char **argv)
         .from = "denoise",
         .open = ch4_chain_open,
         .process = ch4_chain_process,
+        .end_clip = ch4_chain_end_clip,
         .close = ch4_chain_close,
     };
     return ch4_stage_main(&def, argc, argv);

@@ -231,6 +231,11 @@ static void modes_of_reinforcement(void **state)
     run("again", 46, "--set reinforce.mode=both --set reinforce.after=1 --set reinforce.landmarks=16 --set pipeline.windows=1 --threads 2");
     assert_int_equal(shell("diff -r '%s/both/video' '%s/again/video'", dir, dir), 0);
     assert_int_not_equal(shell("cmp -s '%s/off/video/vertices.npy' '%s/both/video/vertices.npy'", dir, dir), 0);
+    run("rows", 46, "--set chain.rows=first"); /* not in the first window, but in the later ones */
+    check_meshes("rows", 46, 0);
+    assert_int_equal(check_joins("rows"), 3);
+    assert_int_equal(shell("cmp -s '%s/off/video/w0000.animate.h5' '%s/rows/video/w0000.animate.h5'", dir, dir), 0);
+    assert_int_not_equal(shell("cmp -s '%s/off/video/w0001.chain.h5' '%s/rows/video/w0001.chain.h5'", dir, dir), 0);
 }
 
 /* --- a model, a clip, a mesh ------------------------------------------------------------------------------------------------------ */

@@ -158,6 +158,7 @@ static void make_denoised(rig *r, int64_t index, const ch4_mesh *mesh, int64_t c
     assert_int_equal(ch4_attention_write(w, &a, NULL), CH4_OK);
     put(w, "/patch/dense", CH4_VIEW(patch, CH4_DTYPE_F16, T, N, GRID * GRID));
     assert_int_equal(ch4_store_set_int(w, "grid", GRID, NULL), CH4_OK);
+    assert_int_equal(ch4_store_set_int(w, "encoded", 1, NULL), CH4_OK);
     if (mesh) {
         put(w, "/anchor/vertices", CH4_F32(mesh->vert, mesh->n_vert, 3));
         put(w, "/anchor/faces", CH4_VIEW(mesh->face, CH4_DTYPE_I32, mesh->n_face, 3));
