@@ -1,0 +1,47 @@
+/* Figures that a test compares with: a few clips of the tables, as "case clip file method column value" lines. */
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+#include "tools/results/res_page.h"
+
+static const struct {
+    const char *set;
+    int first, second; /* clips by their number in the file */
+} CLIP[] = {{"creatures", 0, 1}, {"minibench", 5, 6}};
+
+static const struct {
+    const char *file, *method, *column;
+} FIGURE[] = {{"bench", "ours", "cd_4d"}, {"bench", "ours", "cd_motion"}, {"bench", "static", "cd_motion"}, {"bench", "own_nearest_chained", "cd_motion"}, {"eval", NULL, "ours_moving"}, {"views", "ours", "aj"}};
+
+static void put_figure(ch4_res_page *p, FILE *out, const char *case_name, int clip, size_t k)
+{
+    ch4_res_values v = {0};
+    if (!p->status) p->status = ch4_res_get(&v, &p->book, case_name, FIGURE[k].file, FIGURE[k].method, FIGURE[k].column, p->err);
+    if (!p->status && clip < v.n && !isnan(v.x[clip]))
+        fprintf(out, "%s %s %s %s %s %.6g\n", case_name, v.name[clip], FIGURE[k].file, FIGURE[k].method ? FIGURE[k].method : "-", FIGURE[k].column, v.x[clip]);
+    ch4_res_values_fini(&v);
+}
+
+void ch4_res_write_figures(ch4_res_page *p)
+{
+    char path[4096], name[64];
+    if (p->status) return;
+    snprintf(path, sizeof(path), "%s.new", p->request->figures);
+    FILE *out = fopen(path, "we");
+    if (!out) {
+        p->status = ch4_err_set_errno(p->err, errno, "%s", path);
+        return;
+    }
+    fputs("# Some of the figures behind docs/results.md, renewed by `make bench-truth`; tests/e2e/test_bench_truth.sh makes them again.\n"
+          "# case clip table method column value\n", out);
+    for (size_t s = 0; s < sizeof(CLIP) / sizeof(*CLIP); s++)
+        for (int way = 0; way < 2; way++)
+            for (int i = 0; i < 2; i++)
+                for (size_t k = 0; k < sizeof(FIGURE) / sizeof(*FIGURE); k++) {
+                    snprintf(name, sizeof(name), "%s.%s", CLIP[s].set, way ? "video" : "mesh");
+                    put_figure(p, out, name, i ? CLIP[s].second : CLIP[s].first, k);
+                }
+    bool bad = ferror(out) != 0;
+    if ((fclose(out) || bad || rename(path, p->request->figures)) && !p->status) p->status = ch4_err_set_errno(p->err, errno, "%s", p->request->figures);
+}
