@@ -27,7 +27,7 @@ OPT_tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 OPT_fuzz    := $(OPT_asan) -fsanitize-coverage=trace-pc
 
 # These goals must work before anything is installed; test, demo, lint and bench install first and then call make again.
-NEEDS_PKGS := $(filter-out deps clean help test demo lint bench bench-drift fuzz test-long,$(or $(MAKECMDGOALS),all))
+NEEDS_PKGS := $(filter-out deps clean help test demo lint bench bench-drift bench-truth fuzz test-long,$(or $(MAKECMDGOALS),all))
 ifneq ($(NEEDS_PKGS),)
 ifneq ($(shell pkg-config --exists $(PKGS) 2>/dev/null && echo yes),yes)
 $(error some of these libraries are missing: $(PKGS); run `make deps`, which installs them)
@@ -66,7 +66,7 @@ FUZZ_C := $(wildcard tests/fuzz/fuzz_*.c)
 LONG_PROGS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/long/*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_C))
 
-.PHONY: all deps test-long test-long-run test unit kernel-test fuzz demo lint bench bench-drift bench-drift-run clean help fuzz-run test-run demo-run lint-run bench-run
+.PHONY: all deps test-long test-long-run test unit kernel-test fuzz demo lint bench bench-drift bench-drift-run bench-truth bench-truth-run clean help fuzz-run test-run demo-run lint-run bench-run
 all: $(PROGS)
 
 # --- installing what is missing ----------------------------------------------------------------------------------------
@@ -147,7 +147,7 @@ fuzz-run: $(FUZZERS)
 	$(Q)tests/fuzz/run $(B) $(seconds) $(what)
 
 # --- the commands of README: install, build, do ----------------------------------------------------------------------------
-test demo lint bench bench-drift: deps
+test demo lint bench bench-drift bench-truth: deps
 	$(Q)$(MAKE) --no-print-directory config=$(config) werror=$(werror) V=$(V) $@-run
 
 DEMO := build/demo
@@ -159,6 +159,9 @@ bench-run: $(PROGS)
 
 bench-drift-run: $(PROGS)
 	$(Q)tools/bench-drift $(B)
+
+bench-truth-run: $(PROGS)
+	$(Q)tools/bench-truth $(B) build/bench-truth
 
 # cppcheck takes an array or struct that is filled through a pointer for uninitialised, and macros of inttypes.h for arguments; gcc (-Wall) and the
 # sanitizers know better.
@@ -180,6 +183,7 @@ help:
 	@echo "make test-long  the denoiser at its published size: 7 GB of disk, 9 GB of memory, some minutes"
 	@echo "make fuzz       mutates hostile inputs of every reader; what=NAME seconds=N for one"
 	@echo "make kernel-test  every operation of every backend against ref"
+	@echo "make bench-truth  every number of docs/results.md again, from nothing (up to half an hour on two cores)"
 	@echo "make bench      where the time of a 16-frame clip goes, per stage"
 	@echo "make bench-drift  how results drift over 241 frames, setting by setting (hours; docs/drift.md)"
 	@echo "make lint       layers, headers alone, cppcheck"

@@ -32,6 +32,11 @@ void ch4_res_row(ch4_res_page *p, const char *label, const char *case_name, cons
     fputc('\n', p->out);
 }
 
+double ch4_res_generated_iou(ch4_res_page *p, const char *case_name)
+{
+    return (16 * ch4_res_mean_of(p, case_name, "shape", "own_surfaces", "iou").mean - 1) / 15;
+}
+
 void ch4_res_clips(ch4_res_page *p, const char *case_name)
 {
     ch4_res_values v = {0};

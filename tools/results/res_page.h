@@ -37,6 +37,9 @@ void ch4_res_put(ch4_res_page *p, ch4_res_mean m, int digits);
 /* A row of a table: label, then the mean of each of the n columns. */
 void ch4_res_row(ch4_res_page *p, const char *label, const char *case_name, const char *file, const char *method, const char *const *column, int n, int digits);
 
+/* Volume IoU of the frames that were generated where the first one was given: at least this, for the score is the mean of 16 frames and the first is at most 1. */
+double ch4_res_generated_iou(ch4_res_page *p, const char *case_name);
+
 /* "creature_s2000000 to creature_s2000063, 64 clips, 1 failed" */
 void ch4_res_clips(ch4_res_page *p, const char *case_name);
 

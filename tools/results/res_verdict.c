@@ -42,7 +42,7 @@ void ch4_res_write_verdicts(ch4_res_page *p)
     double aj = mean_of(p, mesh, "views", "ours", "aj"), still_aj = mean_of(p, mesh, "views", "static_point", "aj"), near_aj = mean_of(p, mesh, "views", "nearest_chained", "aj");
     fputs("## Limits set, limits met\n\n| | limit | reached | |\n|---|---|---|---|\n", p->out);
     verdict(p, "held-out creatures, true mesh: mean error of moving points / the better of no motion and nearest point of our own surface", 0.6, moving / fmin(still, near), true, 3);
-    verdict(p, "held-out creatures, true mesh: volume IoU of the generated frames", 0.5, mean_of(p, "creatures.mesh.surfaces", "shape", "ours", "iou"), false, 3);
+    verdict(p, "held-out creatures, true mesh: volume IoU of the 15 generated frames, at least (see below)", 0.5, ch4_res_generated_iou(p, mesh), false, 3);
     verdict(p, "held-out creatures, true mesh: AJ, against the static point", still_aj, aj, false, 2);
     verdict(p, "held-out creatures, true mesh: AJ, against nearest chained on the true surface", near_aj, aj, false, 2);
     verdict(p, "held-out creatures, video only: CD-M / that of the true first frame held still", 0.75, cd_m / mean_of(p, video, "bench", "static", "cd_motion"), true, 3);
