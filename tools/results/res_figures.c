@@ -12,7 +12,7 @@ static const struct {
 
 static const struct {
     const char *file, *method, *column;
-} FIGURE[] = {{"bench", "ours", "cd_4d"}, {"bench", "ours", "cd_motion"}, {"bench", "static", "cd_motion"}, {"bench", "own_nearest_chained", "cd_motion"}, {"eval", NULL, "ours_moving"}, {"views", "ours", "aj"}};
+} FIGURE[] = {{"bench", "ours", "cd_4d"}, {"bench", "ours", "cd_motion"}, {"bench", "static", "cd_motion"}, {"bench", "own_nearest_chained", "cd_motion"}, {"shape", "own_surfaces", "iou"}, {"eval", NULL, "ours_moving"}, {"views", "ours", "aj"}};
 
 static void put_figure(ch4_res_page *p, FILE *out, const char *case_name, int clip, size_t k)
 {
@@ -33,8 +33,8 @@ void ch4_res_write_figures(ch4_res_page *p)
         p->status = ch4_err_set_errno(p->err, errno, "%s", path);
         return;
     }
-    fputs("# Some of the figures behind docs/results.md, renewed by `make bench-truth`; tests/e2e/test_bench_truth.sh makes them again.\n"
-          "# case clip table method column value\n", out);
+    fprintf(out, "# Some of the figures behind docs/results.md, renewed by `make bench-truth`; tests/e2e/test_bench_truth.sh makes them again.\n"
+                 "# weights %s\n# case clip table method column value\n", p->weights);
     for (size_t s = 0; s < sizeof(CLIP) / sizeof(*CLIP); s++)
         for (int way = 0; way < 2; way++)
             for (int i = 0; i < 2; i++)

@@ -57,6 +57,7 @@ static void write_head(ch4_res_page *p)
     snprintf(path, sizeof(path), "%s/model.yaml", r->model);
     p->status = ch4_model_info_load(&info, path, NULL, p->err);
     if (p->status) return;
+    snprintf(p->weights, sizeof(p->weights), "%s", info.training.weights_sha256[0] ? info.training.weights_sha256 : "unknown");
     fprintf(p->out,
             "# Results\n\n"
             "Written by `make bench-truth`, which makes every number and plot of this page again from nothing; nothing here is typed by hand. Commit %s; %s;\n"
@@ -65,7 +66,7 @@ static void write_head(ch4_res_page *p)
             "nothing is aligned, so CD-3D and CD-4D are one number. Definitions: [evaluation.md](evaluation.md). **Rows in italics are published figures of other methods on another data\n"
             "set** (ActionBench and others: photographs and artists' meshes, models of a billion parameters, aligned by ICP): they say what the paper reports, not how this model\n"
             "compares with it.\n\n",
-            r->commit, r->machine, info.name, info.training.weights_sha256[0] ? info.training.weights_sha256 : "unknown");
+            r->commit, r->machine, info.name, p->weights);
     ch4_model_info_fini(&info);
 }
 

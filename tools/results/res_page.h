@@ -19,6 +19,7 @@ typedef struct ch4_res_page {
     FILE *out;
     ch4_res_book book;
     const ch4_res_request *request;
+    char weights[80]; /* checksum of the model's weights, from model.yaml */
     ch4_status status;
     ch4_err *err;
 } ch4_res_page;
