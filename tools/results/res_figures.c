@@ -5,19 +5,28 @@
 
 #include "tools/results/res_page.h"
 
+/* The clips whose names begin so; of creatures the first two. */
 static const struct {
-    const char *set;
-    int first, second; /* clips by their number in the file */
-} CLIP[] = {{"creatures", 0, 1}, {"minibench", 5, 6}};
+    const char *set, *begin[2];
+} CLIP[] = {{"creatures", {"creature_s", "creature_s"}}, {"minibench", {"twister_", "walker_"}}};
+
+/* Where clip i of a set is in the values. */
+static int64_t find_clip(const ch4_res_values *v, size_t set, int i)
+{
+    int64_t at = 0;
+    while (at < v->n && strncmp(v->name[at], CLIP[set].begin[i], strlen(CLIP[set].begin[i]))) at++;
+    return set == 0 ? at + i : at;
+}
 
 static const struct {
     const char *file, *method, *column;
 } FIGURE[] = {{"bench", "ours", "cd_4d"}, {"bench", "ours", "cd_motion"}, {"bench", "static", "cd_motion"}, {"bench", "own_nearest_chained", "cd_motion"}, {"shape", "own_surfaces", "iou"}, {"eval", NULL, "ours_moving"}, {"views", "ours", "aj"}};
 
-static void put_figure(ch4_res_page *p, FILE *out, const char *case_name, int clip, size_t k)
+static void put_figure(ch4_res_page *p, FILE *out, const char *case_name, size_t set, int which, size_t k)
 {
     ch4_res_values v = {0};
     if (!p->status) p->status = ch4_res_get(&v, &p->book, case_name, FIGURE[k].file, FIGURE[k].method, FIGURE[k].column, p->err);
+    int64_t clip = p->status ? 0 : find_clip(&v, set, which);
     if (!p->status && clip < v.n && !isnan(v.x[clip]))
         fprintf(out, "%s %s %s %s %s %.6g\n", case_name, v.name[clip], FIGURE[k].file, FIGURE[k].method ? FIGURE[k].method : "-", FIGURE[k].column, v.x[clip]);
     ch4_res_values_fini(&v);
@@ -40,7 +49,7 @@ void ch4_res_write_figures(ch4_res_page *p)
             for (int i = 0; i < 2; i++)
                 for (size_t k = 0; k < sizeof(FIGURE) / sizeof(*FIGURE); k++) {
                     snprintf(name, sizeof(name), "%s.%s", CLIP[s].set, way ? "video" : "mesh");
-                    put_figure(p, out, name, i ? CLIP[s].second : CLIP[s].first, k);
+                    put_figure(p, out, name, s, i, k);
                 }
     bool bad = ferror(out) != 0;
     if ((fclose(out) || bad || rename(path, p->request->figures)) && !p->status) p->status = ch4_err_set_errno(p->err, errno, "%s", p->request->figures);

@@ -106,8 +106,9 @@ void ch4_res_write_heads(ch4_res_page *p)
     int layers = highest(heads, "layer") + 1, n_heads = highest(heads, "head") + 1;
     if (layers < 1 || layers > LAYERS || n_heads < 1 || n_heads > HEADS) p->status = ch4_err_set(p->err, CH4_EFORMAT, "%s: %d layers, %d heads", path, layers, n_heads);
     fprintf(p->out, "### Single layers and heads against the calibrated set\n\nThe chain alone, before landmarks, smoothing and skinning: mean error of moving points on our own surfaces, %zu clips,\n"
-                    "true mesh given ([calibration.md](calibration.md)). Layers count from 0, steps from 1. top-1: tokens that find themselves again. The paper names no layers and prints no figures.\n\n"
-                    "| | error | top-1 |\n|---|---|---|\n", json_array_size(json_object_get(root, "clips")));
+                    "true mesh given ([calibration.md](calibration.md)). Layers count from 0, steps from 1. top-1: tokens that find themselves again. The paper names no layers and prints no figures.\n"
+                    "Heads that saw an alignment loss in training: %s; the others did not.\n\n| | error | top-1 |\n|---|---|---|\n",
+            json_array_size(json_object_get(root, "clips")), p->supervised[0] ? p->supervised : "none");
     put_row(p, "**the set of model.yaml**", now, false);
     for (size_t i = 0; i < json_array_size(heads) && i < SHOWN; i++) {
         describe(label, json_array_get(heads, i));

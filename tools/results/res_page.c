@@ -58,6 +58,11 @@ static void write_head(ch4_res_page *p)
     p->status = ch4_model_info_load(&info, path, NULL, p->err);
     if (p->status) return;
     snprintf(p->weights, sizeof(p->weights), "%s", info.training.weights_sha256[0] ? info.training.weights_sha256 : "unknown");
+    for (int64_t i = 0; i < info.supervised_heads.layers.n && i < info.supervised_heads.heads.n; i++) {
+        size_t used = strlen(p->supervised);
+        snprintf(p->supervised + used, sizeof(p->supervised) - used, "%slayer %d head %d", i ? ", " : "", (int)info.supervised_heads.layers.v[i],
+                 (int)info.supervised_heads.heads.v[i]);
+    }
     fprintf(p->out,
             "# Results\n\n"
             "Written by `make bench-truth`, which makes every number and plot of this page again from nothing; nothing here is typed by hand. Commit %s; %s;\n"

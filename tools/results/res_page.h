@@ -20,6 +20,7 @@ typedef struct ch4_res_page {
     ch4_res_book book;
     const ch4_res_request *request;
     char weights[80]; /* checksum of the model's weights, from model.yaml */
+    char supervised[256]; /* "layer 3 head 0, layer 4 head 0": heads that saw an alignment loss in training; empty: none */
     ch4_status status;
     ch4_err *err;
 } ch4_res_page;
