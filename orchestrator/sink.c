@@ -31,6 +31,7 @@ static ch4_status write_summary(sink_joint *j, ch4_err *err)
                           (json_int_t)j->n_frames, "seconds", j->place[j->n_frames - 1].time - j->place[0].time, "windows",
                           (json_int_t)j->clip->n_windows, "vertices", (json_int_t)r->n_vertices, "faces", (json_int_t)sink_mesh(j)->n_face,
                           "mesh_given", j->given, "movement", r->movement, "files", files, "notes", notes);
+    if (o && j->given) json_object_set_new(o, "mesh_yaw", json_real(j->placed.yaw));
     if (o && j->field_inside)
         json_object_set_new(o, "field", json_pack("{s:s, s:s, s:f}", "inside", sign_name(j->field_inside), "probed", sign_name(j->field_probed), "probe_share",
                                                   j->field_probe_share));

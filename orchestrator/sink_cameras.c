@@ -25,13 +25,14 @@ typedef struct cameras {
     int n_names;
 } cameras;
 
-/* From the square frame to the source's pixels, from canonical to the result's coordinates. X' = (x - c) s seen by R X' + t is seen alike
- * by R x + (t / s - R c): a camera does not see the unit of length. */
+/* From the square frame to the source's pixels, from canonical to the result's coordinates. X' = Y (x - c) s, Y the turn, seen by R X' + t is seen
+ * alike by R Y x + (t / s - R Y c): a camera does not see the unit of length. */
 static void convert(camera *c, const sink_joint *j)
 {
-    if (j->given) {
-        for (int k = 0; k < 3; k++)
-            c->t[k] = c->t[k] / j->mesh_scale - (c->R[3 * k] * j->center[0] + c->R[3 * k + 1] * j->center[1] + c->R[3 * k + 2] * j->center[2]);
+    for (int k = 0; k < 3 && j->given; k++) {
+        double *row = c->R + 3 * k;
+        ch4_turn_about_y(row, row, -j->placed.yaw); /* rows of R Y are the rows of R, turned back */
+        c->t[k] = c->t[k] / j->placed.scale - (row[0] * j->placed.center[0] + row[1] * j->placed.center[1] + row[2] * j->placed.center[2]);
     }
     for (int k = 0; k < 6; k++) c->K[k] /= j->scale;
     c->K[2] += j->crop_x;

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "mesh/placement.h"
 #include "mesh/mesh_io.h"
 #include "orchestrator/sink.h"
 #include "store/store.h"
@@ -35,7 +36,7 @@ typedef struct sink_joint {
     bool given;
     ch4_asset asset;
     int32_t *map;                /* [n_vert of the result] canonical vertex that a vertex moves with; NULL: itself */
-    double center[3], mesh_scale; /* canonical = (x - center) * mesh_scale */
+    ch4_placement placed;        /* of it in the canonical cube */
 } sink_joint;
 
 /* Reads the plan of the frames, the sizes and the mesh. */

@@ -139,8 +139,9 @@ static ch4_status map_given(sink_joint *j, ch4_err *err)
     ch4_status st = ch4_calloc(&j->map, (size_t)n, sizeof *j->map, "vertices", err);
     if (!st) st = ch4_kdtree_create(&tree, j->anchor.vert, j->anchor.n_vert, err);
     for (int64_t v = 0; v < n && !st; v++) {
+        const float *x = j->asset.mesh.vert + 3 * v;
         double q[3], d2;
-        for (int k = 0; k < 3; k++) q[k] = (j->asset.mesh.vert[3 * v + k] - j->center[k]) * j->mesh_scale;
+        ch4_place_point(q, &j->placed, (double[]){x[0], x[1], x[2]});
         int64_t same = v < j->anchor.n_vert ? v : 0;
         bool itself = true;
         for (int k = 0; k < 3; k++) itself = itself && fabs(q[k] - j->anchor.vert[3 * same + k]) < 1e-6;
@@ -157,12 +158,13 @@ static ch4_status map_given(sink_joint *j, ch4_err *err)
 static ch4_status read_given(sink_joint *j, ch4_err *err)
 {
     ch4_store_reader *r = NULL;
-    j->mesh_scale = 1;
+    j->placed.scale = 1;
     if (!j->config->mesh.path || !j->config->mesh.path[0]) return CH4_OK;
     ch4_status st = sink_open_window(&r, j, 0, "denoise", err);
-    if (!st) st = ch4_store_get_reals(r, "mesh_center", j->center, 3, err);
-    if (!st) st = ch4_store_get_real(r, "mesh_scale", &j->mesh_scale, err);
-    if (!st && !(j->mesh_scale > 0)) st = ch4_err_set(err, CH4_EFORMAT, "%s: mesh_scale is %g", ch4_store_path(r), j->mesh_scale);
+    if (!st) st = ch4_store_get_reals(r, "mesh_center", j->placed.center, 3, err);
+    if (!st) st = ch4_store_get_real(r, "mesh_scale", &j->placed.scale, err);
+    if (!st) st = ch4_store_get_real(r, "mesh_yaw", &j->placed.yaw, err);
+    if (!st && !(j->placed.scale > 0)) st = ch4_err_set(err, CH4_EFORMAT, "%s: mesh_scale is %g", ch4_store_path(r), j->placed.scale);
     ch4_store_close(&r);
     if (!st) st = ch4_asset_load(&j->asset, j->config->mesh.path, err);
     if (!st) j->given = true;

@@ -48,11 +48,13 @@ static void place_frame(motion *m, const sink_joint *j)
         memcpy(m->out, m->canonical, (size_t)j->anchor.n_vert * 3 * sizeof(float));
         return;
     }
-    for (int64_t v = 0; v < j->asset.mesh.n_vert; v++)
-        for (int k = 0; k < 3; k++) {
-            int64_t from = 3 * (int64_t)j->map[v] + k;
-            m->out[3 * v + k] = (float)(j->asset.mesh.vert[3 * v + k] + ((double)m->canonical[from] - j->anchor.vert[from]) / j->mesh_scale);
-        }
+    for (int64_t v = 0; v < j->asset.mesh.n_vert; v++) {
+        int64_t from = 3 * (int64_t)j->map[v];
+        double d[3];
+        for (int k = 0; k < 3; k++) d[k] = (double)m->canonical[from + k] - j->anchor.vert[from + k];
+        ch4_unplace_offset(d, &j->placed, d);
+        for (int k = 0; k < 3; k++) m->out[3 * v + k] = (float)(j->asset.mesh.vert[3 * v + k] + d[k]);
+    }
 }
 
 /* Mean distance from the anchor frame, canonical units. */

@@ -67,7 +67,11 @@ static ch4_status write_frame(const window *w, const sink_joint *j, int64_t fram
     float *vert = w->vert + 3 * first_vert;
     ch4_status st = ch4_mesh_check(vert, V, w->face + 3 * first_face, M, err);
     if (st || M == 0) return st;
-    for (int64_t i = 0; i < 3 * V && j->given; i++) vert[i] = (float)(vert[i] / j->mesh_scale + j->center[i % 3]);
+    for (int64_t v = 0; v < V && j->given; v++) {
+        double x[3] = {vert[3 * v], vert[3 * v + 1], vert[3 * v + 2]};
+        ch4_unplace_point(x, &j->placed, x);
+        for (int k = 0; k < 3; k++) vert[3 * v + k] = (float)x[k];
+    }
     snprintf(name, sizeof name, "surfaces/mesh_%02" PRId64 ".glb", frame);
     st = sink_path(path, j, name, err);
     if (!st) st = ch4_glb_create(&glb, path, w->face + 3 * first_face, M, V, &time, 1, &(ch4_glb_options){0}, err);

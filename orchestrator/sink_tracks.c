@@ -92,7 +92,7 @@ static ch4_status read_frame(tracks *t, const sink_joint *j, const ch4_store_rea
     if (!st) st = ch4_store_read_part(r, "/tracks/xyz", CH4_DTYPE_F32, slot, 1, t->row, (size_t)t->all * 3 * sizeof(float), err);
     for (int64_t i = 0; i < t->Q && !st; i++)
         for (int k = 0; k < 3; k++)
-            t->xyz[3 * (f * t->Q + i) + k] = (float)(t->row[3 * i * t->step + k] / (j->given ? j->mesh_scale : 1));
+            t->xyz[3 * (f * t->Q + i) + k] = (float)(t->row[3 * i * t->step + k] / (j->given ? j->placed.scale : 1));
     return st;
 }
 

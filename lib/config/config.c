@@ -33,6 +33,8 @@ static const ch4_opt options[] = {
     O(mesh.path, "", 0, 0, NULL, "GLB or OBJ of the object at the anchor frame, \"\" = made from the image"),
     O(mesh.normalize, "auto", 0, 0, CH4_MESH_NORMALIZE_CHOICES,
       "fit the given mesh into the cube [-1,1]: auto does so unless it already lies inside and fills at least half of it"),
+    O(mesh.yaw, "auto", 0, 0, NULL,
+      "degrees by which the given mesh is turned about +y (+z towards +x) for the model, results are turned back; auto: to where a model that knows one view knows it"),
     O(mesh.points, "0", 0, 1e6, NULL, "surface points that are encoded, 0 = as the model says"),
     O(mesh.max_faces, "40000", 0, 1e7, NULL, "most faces of a mesh made from the image, reached by a coarser grid, 0 = any number"),
     O(mesh.floaters, "0.02", 0, 1, NULL, "parts with a smaller share of the largest part's faces are dropped from a made mesh, 0 = none"),
@@ -179,11 +181,29 @@ ch4_status ch4_config_handover(int64_t *every, const ch4_config *config, ch4_err
     return ch4_err_set(err, CH4_ECONFIG, "anchor.handover: '%s' is neither latent, reencode nor reencode:R", text);
 }
 
+ch4_status ch4_config_mesh_yaw(double *yaw, bool *searched, const ch4_config *config, ch4_err *err)
+{
+    const char *text = config->mesh.yaw;
+    char *end;
+    *yaw = 0;
+    *searched = strcmp(text, "auto") == 0;
+    if (*searched)
+        return CH4_OK;
+    *yaw = strtod(text, &end);
+    if (!text[0] || *end || !(*yaw >= -360 && *yaw <= 360))
+        return ch4_err_set(err, CH4_ECONFIG, "mesh.yaw: '%s' is neither auto nor a number of degrees from -360 to 360", text);
+    return CH4_OK;
+}
+
 static void check_between_options(const ch4_config *c, ch4_problems *p)
 {
     int64_t anchor, every;
     ch4_err why;
     if (ch4_config_anchor_frame(&anchor, c, &why))
+        ch4_problems_add(p, "%s", why.msg);
+    double yaw;
+    bool searched;
+    if (ch4_config_mesh_yaw(&yaw, &searched, c, &why))
         ch4_problems_add(p, "%s", why.msg);
     if (ch4_config_handover(&every, c, &why))
         ch4_problems_add(p, "%s", why.msg);

@@ -106,6 +106,7 @@ typedef struct ch4_config {
     struct {
         char *path; /* "" = no mesh given */
         ch4_mesh_normalize normalize;
+        char *yaw; /* see ch4_config_mesh_yaw */
         int64_t points, max_faces;
         double floaters;
     } mesh;
@@ -202,6 +203,9 @@ void       ch4_config_fini(ch4_config *config);
 /* anchor.frame as a number: the frame, or CH4_ANCHOR_AUTO. CH4_ECONFIG: neither. A loaded configuration has been checked. */
 enum { CH4_ANCHOR_AUTO = -1 };
 ch4_status ch4_config_anchor_frame(int64_t *frame, const ch4_config *config, ch4_err *err);
+
+/* mesh.yaw: degrees, or *searched for auto. CH4_ECONFIG: neither. A loaded configuration has been checked. */
+ch4_status ch4_config_mesh_yaw(double *yaw, bool *searched, const ch4_config *config, ch4_err *err);
 
 /* anchor.handover as a number: the mesh is encoded anew in every so many windows; 0: never. CH4_ECONFIG and as above. */
 ch4_status ch4_config_handover(int64_t *every, const ch4_config *config, ch4_err *err);

@@ -10,6 +10,7 @@
 #include "stages/denoise/anchor_image.h"
 #include "stages/denoise/denoise_files.h"
 #include "stages/denoise/familiar.h"
+#include "stages/denoise/mesh_yaw.h"
 #include "stages/denoise/handover.h"
 #include "stages/denoise/steer.h"
 
@@ -21,6 +22,8 @@ typedef struct denoise {
     int64_t reencode; /* the mesh is encoded anew in every so many windows; 0: never */
     int64_t N, d;
     ch4_denoise_mesh mesh; /* no vertices: none was given */
+    float *upright;        /* [V,3] its vertices in the cube before they are turned */
+    char *turned_clip;     /* whose yaw it has now; NULL: nobody's */
     ch4_familiar familiar; /* width 0: the model does not say what it was trained on */
     char *last_clip;       /* the window that was done last, for the next one's known frames; NULL: none */
     int64_t last_window;
@@ -48,8 +51,14 @@ static ch4_status load_mesh(denoise *s, const ch4_config *config, ch4_err *err)
     s->mesh.mesh = asset.mesh;
     asset.mesh = (ch4_mesh){0};
     ch4_asset_fini(&asset);
+    size_t n = (size_t)s->mesh.mesh.n_vert;
     st = ch4_denoise_place_mesh(&s->mesh, config->mesh.normalize, err);
-    return st ? ch4_err_wrap(err, st, "%s", config->mesh.path) : CH4_OK;
+    if (!st)
+        st = ch4_calloc(&s->upright, n, 3 * sizeof *s->upright, "mesh", err);
+    if (st)
+        return ch4_err_wrap(err, st, "%s", config->mesh.path);
+    memcpy(s->upright, s->mesh.mesh.vert, 3 * n * sizeof *s->upright);
+    return CH4_OK;
 }
 
 /* Everything that a window can need is opened before ready, so that a bad model or mesh ends the run at once. */
@@ -152,6 +161,8 @@ void ch4_denoise_close(ch4_stage *stage, void *state)
     denoise *s = state;
     forget(s);
     ch4_mesh_fini(&s->mesh.mesh);
+    free(s->upright);
+    free(s->turned_clip);
     ch4_familiar_fini(&s->familiar);
     ch4_bundle_close(&s->bundle);
     ch4_nn_close(&s->nn);
@@ -315,6 +326,58 @@ static const ch4_denoise_mesh *mesh_of(const denoise *s)
     return s->mesh.mesh.n_vert ? &s->mesh : NULL;
 }
 
+static void turn_mesh(denoise *s, double yaw)
+{
+    ch4_mesh *m = &s->mesh.mesh;
+    s->mesh.place.yaw = yaw;
+    for (int64_t v = 0; v < m->n_vert; v++) {
+        double p[3] = {s->upright[3 * v], s->upright[3 * v + 1], s->upright[3 * v + 2]};
+        ch4_turn_about_y(p, p, yaw);
+        for (int k = 0; k < 3; k++)
+            m->vert[3 * v + k] = (float)p[k];
+    }
+}
+
+static ch4_status search_yaw(double *yaw, denoise *s, ch4_stage *stage, const ch4_stage_window *window, const work *w, uint64_t seed, ch4_err *err)
+{
+    uint8_t *alpha;
+    ch4_status st = ch4_denoise_read_alpha(&alpha, w->frames.side, window->input, err);
+    const ch4_yaw_in in = {.vert = s->upright, .face = s->mesh.mesh.face, .n_vert = s->mesh.mesh.n_vert, .n_face = s->mesh.mesh.n_face, .N = s->N, .S = w->S,
+                           .context = w->context, .alpha = alpha, .side = w->frames.side, .seed = seed};
+    if (!st)
+        st = ch4_denoise_find_yaw(yaw, s->bundle, &s->plan, &in, err);
+    free(alpha);
+    if (!st && *yaw != 0)
+        ch4_stage_note(stage, &window->clip, "the mesh is turned by %.0f degrees, to where the model knows it (mesh.yaw)", *yaw > 180 ? *yaw - 360 : *yaw);
+    return st;
+}
+
+/* Turns the given mesh as the clip needs it: by the option, by what its first window shows, or as that window did. */
+static ch4_status settle_yaw(denoise *s, ch4_stage *stage, const ch4_stage_window *window, const work *w, uint64_t seed, ch4_err *err)
+{
+    char path[CH4_STAGE_PATH];
+    double yaw = 0;
+    bool searched;
+    if (!mesh_of(s) || (s->turned_clip && window->index > 0 && strcmp(s->turned_clip, window->clip.name) == 0))
+        return CH4_OK;
+    ch4_status st = ch4_config_mesh_yaw(&yaw, &searched, stage->config, err);
+    if (!st && searched && window->index > 0) {
+        if (!ch4_stage_has(stage, &window->clip, 0, "denoise"))
+            return ch4_err_set(err, CH4_EAGAIN, "waits for how window 0 turns the mesh");
+        st = ch4_stage_path(path, &window->clip, 0, "denoise", err);
+        if (!st)
+            st = ch4_denoise_read_yaw(&yaw, path, err);
+    } else if (!st && searched && ch4_bundle_get_info(s->bundle)->view.known) {
+        st = search_yaw(&yaw, s, stage, window, w, seed, err);
+    }
+    if (st)
+        return st;
+    turn_mesh(s, yaw);
+    free(s->turned_clip);
+    s->turned_clip = strdup(window->clip.name);
+    return s->turned_clip ? CH4_OK : ch4_err_set(err, CH4_ENOMEM, "denoise: out of memory");
+}
+
 /* The latent of the given mesh, and a word to the user if the model cannot represent it. */
 static ch4_status encode_mesh(denoise *s, ch4_stage *stage, const ch4_stage_window *window, float *z, uint64_t seed, ch4_err *err)
 {
@@ -387,6 +450,8 @@ static ch4_status generate(denoise *s, ch4_stage *stage, const ch4_stage_window 
     ch4_status st = ch4_denoise_context(&w->context, &w->S, &w->grid, s->bundle, w->frames.rgb, w->frames.T, w->frames.side, err);
     if (!st)
         st = note_unfamiliar(s, stage, window, w, err);
+    if (!st)
+        st = settle_yaw(s, stage, window, w, seed, err);
     if (!st)
         st = ch4_calloc(&w->out.patch, (size_t)(w->frames.T * s->N * (w->S - 1)), sizeof *w->out.patch, "patch attention", err);
     if (!st && !w->mask[0])

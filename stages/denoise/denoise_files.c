@@ -42,6 +42,30 @@ void ch4_denoise_frames_fini(ch4_denoise_frames *frames)
     *frames = (ch4_denoise_frames){0};
 }
 
+ch4_status ch4_denoise_read_alpha(uint8_t **alpha, int64_t side, const char *path, ch4_err *err)
+{
+    ch4_store_reader *r = NULL;
+    size_t n = (size_t)(side * side);
+    *alpha = NULL;
+    ch4_status st = ch4_store_open(&r, path, err);
+    if (!st)
+        st = ch4_calloc(alpha, n, 1, "foreground", err);
+    if (!st)
+        st = ch4_store_read_part(r, "/alpha", CH4_DTYPE_U8, 0, 1, *alpha, n, err);
+    ch4_store_close(&r);
+    return st;
+}
+
+ch4_status ch4_denoise_read_yaw(double *yaw, const char *path, ch4_err *err)
+{
+    ch4_store_reader *r = NULL;
+    ch4_status st = ch4_store_open(&r, path, err);
+    if (!st)
+        st = ch4_store_get_real(r, "mesh_yaw", yaw, err);
+    ch4_store_close(&r);
+    return st;
+}
+
 ch4_status ch4_denoise_read_done(ch4_denoise_done *out, const char *path, ch4_err *err)
 {
     ch4_store_reader *r = NULL;
@@ -84,18 +108,19 @@ ch4_status ch4_denoise_place_mesh(ch4_denoise_mesh *m, ch4_mesh_normalize how, c
     for (int k = 0; k < 3; k++) {
         extent = fmax(extent, hi[k] - lo[k]);
         inside = inside && lo[k] >= -1 && hi[k] <= 1;
-        m->center[k] = 0;
+        m->place.center[k] = 0;
     }
-    m->scale = 1;
+    m->place.scale = 1;
+    m->place.yaw = 0;
     if (!(extent > 0) || !isfinite(extent))
         return ch4_err_set(err, CH4_EFORMAT, "the mesh has no extent");
     if (how == CH4_MESH_NORMALIZE_NEVER || (how == CH4_MESH_NORMALIZE_AUTO && inside))
         return CH4_OK;
-    m->scale = 2 / extent;
+    m->place.scale = 2 / extent;
     for (int k = 0; k < 3; k++)
-        m->center[k] = (lo[k] + hi[k]) / 2;
+        m->place.center[k] = (lo[k] + hi[k]) / 2;
     for (int64_t i = 0; i < 3 * m->mesh.n_vert; i++)
-        m->mesh.vert[i] = (float)((m->mesh.vert[i] - m->center[i % 3]) * m->scale);
+        m->mesh.vert[i] = (float)((m->mesh.vert[i] - m->place.center[i % 3]) * m->place.scale);
     return CH4_OK;
 }
 
@@ -148,8 +173,10 @@ static ch4_status write_mesh(ch4_store_writer *writer, const ch4_denoise_mesh *m
     if (!st)
         st = ch4_store_write(writer, "/anchor/faces", &face, CH4_STORE_PLAIN, err);
     if (!st)
-        st = ch4_store_set_reals(writer, "mesh_center", m->center, 3, err);
-    return st ? st : ch4_store_set_real(writer, "mesh_scale", m->scale, err);
+        st = ch4_store_set_reals(writer, "mesh_center", m->place.center, 3, err);
+    if (!st)
+        st = ch4_store_set_real(writer, "mesh_scale", m->place.scale, err);
+    return st ? st : ch4_store_set_real(writer, "mesh_yaw", m->place.yaw, err);
 }
 
 ch4_status ch4_denoise_write(ch4_store_writer *writer, const ch4_denoise_result *r, ch4_err *err)

@@ -3,6 +3,7 @@
 #define CH4_DENOISE_FILES_H
 
 #include "mesh/mesh.h"
+#include "mesh/placement.h"
 #include "stages/denoise/denoise_window.h"
 #include "store/store.h"
 
@@ -30,11 +31,17 @@ typedef struct ch4_denoise_done {
 ch4_status ch4_denoise_read_done(ch4_denoise_done *out, const char *path, ch4_err *err);
 void       ch4_denoise_done_fini(ch4_denoise_done *done);
 
-/* The mesh given by the user, in the canonical cube: canonical = (x - center) * scale. */
+/* Foreground of slot 0 of a window as decode leaves it: *alpha u8 [side,side], the caller's to free. */
+ch4_status ch4_denoise_read_alpha(uint8_t **alpha, int64_t side, const char *path, ch4_err *err);
+
+/* The mesh given by the user, in the canonical cube. */
 typedef struct ch4_denoise_mesh {
     ch4_mesh mesh;
-    double center[3], scale;
+    ch4_placement place;
 } ch4_denoise_mesh;
+
+/* Yaw of the given mesh in the clip's first window, from its denoise file. */
+ch4_status ch4_denoise_read_yaw(double *yaw, const char *path, ch4_err *err);
 
 /* Brings the mesh into the cube: the box's centre goes to 0 and its longest side to 2, always, never, or only where it does not lie inside yet.
  * CH4_EFORMAT: no extent. */

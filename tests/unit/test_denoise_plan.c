@@ -12,6 +12,7 @@
 #include "base/base.h"
 #include "stages/denoise/anchor_image.h"
 #include "stages/denoise/denoise_files.h"
+#include "stages/denoise/mesh_yaw.h"
 #include "stages/denoise/steer.h"
 
 static const char model_text[] =
@@ -170,8 +171,8 @@ static void meshes_are_placed(void **state)
         assert_int_equal(ch4_denoise_place_mesh(&m, item[i].how, NULL), CH4_OK);
         bool moved = item[i].how == CH4_MESH_NORMALIZE_ALWAYS || (item[i].how == CH4_MESH_NORMALIZE_AUTO && item[i].corner > 1);
         double scale = moved ? 2 / item[i].corner : 1;
-        assert_true(fabs(m.scale - scale) < 1e-6);
-        assert_true(fabs(vert[3] - (item[i].corner - m.center[0]) * m.scale) < 1e-6);
+        assert_true(fabs(m.place.scale - scale) < 1e-6);
+        assert_true(fabs(vert[3] - (item[i].corner - m.place.center[0]) * m.place.scale) < 1e-6);
         if (moved)
             assert_true(fabs(vert[3] - 1) < 1e-6 && fabs(vert[0] + 1) < 1e-6);
     }
@@ -231,6 +232,55 @@ static void steering_needs_steps_layers_and_shared_noise(void **state)
     ch4_config_fini(&c);
 }
 
+/* A bar along x, filmed from the front by 45 degrees to the right: seen where it was turned to, and nowhere else. */
+static void the_outline_tells_the_yaw(void **state)
+{
+    (void)state;
+    enum { SIDE = 256, N = 4000, BRUSH = 2 };
+    static float point[3 * N];
+    static uint8_t alpha[SIDE * SIDE], nothing[SIDE * SIDE];
+    ch4_rng rng = ch4_rng_at(3, 3);
+    double right, wrong, f = 2.1875 * SIDE / 2;
+    for (int i = 0; i < N; i++) { /* with a mast at its +x end, so that front and back differ */
+        bool mast = i % 4 == 0;
+        point[3 * i] = (float)(mast ? 0.7 + 0.2 * ch4_rng_uniform(&rng) : 1.8 * ch4_rng_uniform(&rng) - 0.9);
+        point[3 * i + 1] = (float)(mast ? 0.8 * ch4_rng_uniform(&rng) : 0.2 * ch4_rng_uniform(&rng) - 0.1);
+        point[3 * i + 2] = (float)(0.2 * ch4_rng_uniform(&rng) - 0.1);
+        double p[3] = {point[3 * i], point[3 * i + 1], point[3 * i + 2]};
+        ch4_turn_about_y(p, p, 60 - 45); /* the mesh turned by 60, then the camera's azimuth undone */
+        int x = (int)floor(f * p[0] / (3.2 - p[2]) + SIDE / 2.0), y = (int)floor(f * -p[1] / (3.2 - p[2]) + SIDE / 2.0);
+        for (int j = -BRUSH; j <= BRUSH; j++)
+            memset(alpha + SIDE * (y + j) + x - BRUSH, 255, 2 * BRUSH + 1);
+    }
+    assert_int_equal(ch4_view_overlap(&right, point, N, 60, 45, 0, alpha, SIDE, NULL), CH4_OK);
+    assert_true(right > 0.85);
+    for (int yaw = 90; yaw < 390; yaw += 30) {
+        assert_int_equal(ch4_view_overlap(&wrong, point, N, yaw, 45, 0, alpha, SIDE, NULL), CH4_OK);
+        assert_true(wrong < right - 0.05);
+    }
+    assert_int_equal(ch4_view_overlap(&wrong, point, N, 0, 45, 0, nothing, SIDE, NULL), CH4_OK);
+    assert_true(wrong == 0);
+}
+
+static void placing_is_undone(void **state)
+{
+    (void)state;
+    const ch4_placement p = {.center = {1, 2, 3}, .scale = 0.5, .yaw = 30};
+    const double x[3] = {1, 2, 5}, dx[3] = {0.5, -1, 2};
+    double y[3], back[3], moved[3], d[3];
+    ch4_place_point(y, &p, x);
+    assert_true(fabs(y[0] - 0.5) < 1e-12 && fabs(y[1]) < 1e-12 && fabs(y[2] - cos(M_PI / 6)) < 1e-12); /* +z goes towards +x */
+    ch4_unplace_point(back, &p, y);
+    for (int k = 0; k < 3; k++)
+        moved[k] = y[k] + dx[k];
+    ch4_unplace_point(moved, &p, moved);
+    ch4_unplace_offset(d, &p, dx);
+    for (int k = 0; k < 3; k++) {
+        assert_true(fabs(back[k] - x[k]) < 1e-12);
+        assert_true(fabs(moved[k] - x[k] - d[k]) < 1e-12);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +290,7 @@ int main(void)
         cmocka_unit_test(steering_needs_steps_layers_and_shared_noise),
         cmocka_unit_test(the_anchor_has_draws_and_frames_of_its_own),
         cmocka_unit_test(matched_noise_follows_the_anchor), cmocka_unit_test(meshes_are_placed),
+        cmocka_unit_test(the_outline_tells_the_yaw), cmocka_unit_test(placing_is_undone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

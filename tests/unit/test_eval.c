@@ -93,6 +93,7 @@ static void write_window(const char *clip, int64_t w, const int64_t *frames, int
     assert_int_equal(ch4_store_create(&x, path, NULL), CH4_OK);
     put(x, "/latents", CH4_F32(points, n, 2, 3));
     assert_int_equal(ch4_store_set_real(x, "mesh_scale", 2, NULL), CH4_OK);
+    assert_int_equal(ch4_store_set_real(x, "mesh_yaw", 0, NULL), CH4_OK);
     assert_int_equal(ch4_store_set_reals(x, "mesh_center", (const double[]){1, 0, 0}, 3, NULL), CH4_OK);
     assert_int_equal(ch4_store_commit(&x, NULL, NULL), CH4_OK);
 }

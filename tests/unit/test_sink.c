@@ -74,6 +74,7 @@ static void write_motion(int w, int n_vert)
     out = start(w, "denoise");
     assert_int_equal(ch4_store_set_reals(out, "mesh_center", (const double[]){10, 20, 30}, 3, NULL), CH4_OK);
     assert_int_equal(ch4_store_set_real(out, "mesh_scale", 0.5, NULL), CH4_OK);
+    assert_int_equal(ch4_store_set_real(out, "mesh_yaw", 90, NULL), CH4_OK);
     assert_int_equal(ch4_store_commit(&out, NULL, NULL), CH4_OK);
 }
 
@@ -213,14 +214,21 @@ static void finishing_again_gives_the_same_bytes(void **state)
     }
 }
 
-/* The given mesh lists a corner twice, in another order, and its own coordinates are x = 2 canonical + (10, 20, 30). */
+/* Coordinate k of the given mesh where a point is at `canonical`: turned back by 90 degrees about y, twice as large, at (10, 20, 30). */
+static float given(int k, const float canonical[3])
+{
+    const float turned[3] = {-canonical[2], canonical[1], canonical[0]};
+    return 2 * turned[k] + 10.0f * (float)(k + 1);
+}
+
+/* The given mesh lists a corner twice, in another order, and has its own coordinates. */
 static void a_given_mesh_keeps_order_and_coordinates(void **state)
 {
     (void)state;
     static const int of[V + 1] = {3, 0, 1, 2, 0};
     FILE *f = fopen(mesh_path, "w");
     for (int v = 0; v <= V; v++)
-        fprintf(f, "v %g %g %g\n", 2 * rest[3 * of[v]] + 10.0, 2 * rest[3 * of[v] + 1] + 20.0, 2 * rest[3 * of[v] + 2] + 30.0);
+        fprintf(f, "v %g %g %g\n", given(0, rest + 3 * of[v]), given(1, rest + 3 * of[v]), given(2, rest + 3 * of[v]));
     fputs("f 2 4 3\nf 5 3 1\nf 3 4 1\nf 2 1 4\n", f);
     fclose(f);
     ch4_sink_report report;
@@ -232,15 +240,18 @@ static void a_given_mesh_keeps_order_and_coordinates(void **state)
     for (int fr = 0; fr < FRAMES; fr++)
         for (int v = 0; v <= V; v++)
             for (int k = 0; k < 3; k++)
-                assert_float_equal(((float *)t.data)[3 * ((V + 1) * fr + v) + k], 2 * moved(fr, 3 * of[v] + k) + 10 * (k + 1), 1e-4);
+                assert_float_equal(((float *)t.data)[3 * ((V + 1) * fr + v) + k],
+                                   given(k, (const float[]){moved(fr, 3 * of[v]), moved(fr, 3 * of[v] + 1), moved(fr, 3 * of[v] + 2)}), 1e-4);
     ch4_buf_free(&buf);
     t = load_npy("faces.npy", &buf);
     assert_int_equal(((int32_t *)t.data)[3], 4);
     ch4_buf_free(&buf);
-    json_t *cameras = load_json("cameras.json"); /* t' = t / s - R c */
-    json_t *tr = json_array_get(json_object_get(cameras, "t"), 0);
-    assert_float_equal(json_number_value(json_array_get(tr, 0)), -10, 1e-12);
-    assert_float_equal(json_number_value(json_array_get(tr, 2)), 8 - 30, 1e-12);
+    json_t *cameras = load_json("cameras.json"); /* R' = R Y = Y, t' = t / s - Y c */
+    json_t *tr = json_array_get(json_object_get(cameras, "t"), 0), *row = json_array_get(json_array_get(json_object_get(cameras, "R"), 0), 0);
+    assert_float_equal(json_number_value(json_array_get(row, 0)), 0, 1e-12);
+    assert_float_equal(json_number_value(json_array_get(row, 2)), 1, 1e-12);
+    assert_float_equal(json_number_value(json_array_get(tr, 0)), -30, 1e-12);
+    assert_float_equal(json_number_value(json_array_get(tr, 2)), 8 + 10, 1e-12);
     json_decref(cameras);
     char path[256];
     ch4_store_reader *r = NULL;

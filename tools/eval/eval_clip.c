@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "mesh/placement.h"
 #include "store/store.h"
 #include "tensor/npy.h"
 
@@ -106,7 +107,7 @@ typedef struct window {
     const int32_t *count; /* [n] */
     const int64_t *frame; /* [n] of the clip */
     int64_t n;
-    double center[3], scale; /* canonical = (x - center) * scale */
+    ch4_placement place; /* of a given mesh */
 } window;
 
 static ch4_status open_stage(ch4_store_reader **out, const char *folder, int64_t w, const char *stage, ch4_err *err)
@@ -120,7 +121,7 @@ static ch4_status load_window(window *out, const char *folder, int64_t w, ch4_er
 {
     ch4_store_reader *chain = NULL, *decode = NULL, *denoise = NULL;
     ch4_tensor t;
-    *out = (window){.scale = 1};
+    *out = (window){.place = {.scale = 1}};
     ch4_status st = open_stage(&chain, folder, w, "chain", err);
     if (!st) st = open_stage(&decode, folder, w, "decode", err);
     if (!st) st = open_stage(&denoise, folder, w, "denoise", err);
@@ -136,9 +137,10 @@ static ch4_status load_window(window *out, const char *folder, int64_t w, ch4_er
     if (st) goto out;
     out->points = t.data;
     if (ch4_store_has_attr(denoise, "mesh_scale")) {
-        st = ch4_store_get_real(denoise, "mesh_scale", &out->scale, err);
-        if (!st) st = ch4_store_get_reals(denoise, "mesh_center", out->center, 3, err);
-        if (!st && !(out->scale > 0)) st = ch4_err_set(err, CH4_EFORMAT, "%s: mesh_scale %g", ch4_store_path(denoise), out->scale);
+        st = ch4_store_get_real(denoise, "mesh_scale", &out->place.scale, err);
+        if (!st) st = ch4_store_get_real(denoise, "mesh_yaw", &out->place.yaw, err);
+        if (!st) st = ch4_store_get_reals(denoise, "mesh_center", out->place.center, 3, err);
+        if (!st && !(out->place.scale > 0)) st = ch4_err_set(err, CH4_EFORMAT, "%s: mesh_scale %g", ch4_store_path(denoise), out->place.scale);
     }
 out:
     ch4_store_close(&chain);
@@ -192,8 +194,12 @@ static ch4_status join_surfaces(ch4_eval_result *out, const window *windows, int
     for (int64_t f = 0; !st && f < out->n_frames; f++) {
         int64_t w = find_frame(&slot, &begin, windows, n, f);
         float *to = out->surface + 3 * out->surface_begin[f];
-        for (int64_t i = 0; i < 3 * windows[w].count[slot]; i++)
-            to[i] = (float)(windows[w].points[3 * begin + i] / windows[w].scale + windows[w].center[i % 3]);
+        for (int64_t i = 0; i < windows[w].count[slot]; i++) {
+            const float *p = windows[w].points + 3 * (begin + i);
+            double x[3] = {p[0], p[1], p[2]};
+            ch4_unplace_point(x, &windows[w].place, x);
+            for (int k = 0; k < 3; k++) to[3 * i + k] = (float)x[k];
+        }
     }
     return st;
 }
