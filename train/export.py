@@ -29,7 +29,9 @@ noise_anchor: {pull}            # ... and pulled towards them: p * token + sqrt(
 steps: 4
 shift: 3.0
 guidance: 1.0                # 1 = off
-anchor: {{guidance: {anchor_guidance}}}     # for image-to-3D, where nothing is known
+anchor:                      # made from the image alone: mean of four draws of four frames each
+  draws: 4
+  frames: 4
 attention:
   layers: {layers}             # paired with heads: entry i is head heads[i] of layer layers[i]
   heads: {heads}
@@ -48,6 +50,7 @@ animate:
   beta: 3                    # few tokens map the ring of a limb to its middle: wider than a limb, the fit keeps its thickness
 field:
   inside: negative
+view: {{known: true, azimuth: 35, elevation: 20}} # the creatures' camera, and about that of the forms
 supervised_heads:            # heads that saw an alignment loss in training; the others did not
   layers: {supervised_layers}
   heads: {supervised_heads}
@@ -95,7 +98,6 @@ def main():
     parser.add_argument("--denoiser", help="checkpoint of train_denoiser.py")
     parser.add_argument("--random", type=int, metavar="SEED", help="export untrained weights instead")
     parser.add_argument("--chain", help="JSON file with the chosen chain settings (evaluate.py --select)")
-    parser.add_argument("--anchor-guidance", type=float, default=1.5, help="guidance of image-to-3D")
     parser.add_argument("--name", default="mini", help="name in model.yaml")
     parser.add_argument("--note", default="", help="one line for model.yaml")
     parser.add_argument("--seed", type=int, default=1, help="training seed, for the record")
@@ -118,7 +120,7 @@ def main():
         image_mean=list(IMAGE_MEAN), image_std=list(IMAGE_STD), do_convert_rgb=True))
     with open(os.path.join(args.out, "model.yaml"), "w") as f:
         f.write(MODEL_YAML.format(name=args.name, note=args.note, seed=args.seed, digest=digest.hexdigest(), pull=ANCHOR_PULL,
-                                  anchor_guidance=args.anchor_guidance, supervised_layers=[3, 4], supervised_heads=[0, 0], **chain))
+                                  supervised_layers=[3, 4], supervised_heads=[0, 0], **chain))
     total = sum(os.path.getsize(os.path.join(d, n)) for d, _, names in os.walk(args.out) for n in names)
     print(f"{args.out}: {total / 1e6:.1f} MB")
 

@@ -4,10 +4,9 @@
 
 mean [W] and whiten [W,W] of a frame's mean patch token x, so that |whiten (x - mean)| / sqrt(W) is about 1 for a familiar frame
 (Mahalanobis distance), and the limit beyond which chain4d says that an input is unlike the training data: 1.25 times the 99.9th
-percentile over the half of the frames that did not enter mean and whiten.
+percentile over the clips, every second one, that did not enter mean and whiten.
 """
 import argparse
-import glob
 import json
 import os
 
@@ -15,6 +14,7 @@ import numpy as np
 import torch
 
 import tensorfile
+from data import shard_files
 from networks import ImageEncoder, normalise_images
 
 
@@ -35,22 +35,21 @@ def mean_tokens(encoder, images):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--model", required=True, help="model directory that export.py wrote")
-    parser.add_argument("--data", required=True, help="glob of validation shards")
+    parser.add_argument("--data", required=True, help="glob of validation shards, or several separated by spaces")
     parser.add_argument("--clips", type=int, default=1000, help="clips that are used")
     args = parser.parse_args()
     torch.set_num_threads(1)
     encoder = load_encoder(os.path.join(args.model, "image_encoder"))
-    images = np.concatenate([tensorfile.load(p)["image"] for p in sorted(glob.glob(args.data))])[:args.clips]
-    tokens = mean_tokens(encoder, torch.from_numpy(images.reshape(-1, *images.shape[2:])))
-    half = len(tokens) // 2
-    mean, covariance = tokens[:half].mean(0), torch.cov(tokens[:half].T)
+    images = np.concatenate([tensorfile.load(p)["image"] for p in shard_files(args.data)[0]])[:args.clips]
+    known, other = (mean_tokens(encoder, torch.from_numpy(part.reshape(-1, *part.shape[2:]))) for part in (images[::2], images[1::2]))
+    mean, covariance = known.mean(0), torch.cov(known.T)
     covariance += 1e-4 * covariance.diag().mean() * torch.eye(len(mean))
     whiten = torch.linalg.inv(torch.linalg.cholesky(covariance))
-    distance = ((tokens[half:] - mean) @ whiten.T).square().mean(1).sqrt()
+    distance = ((other - mean) @ whiten.T).square().mean(1).sqrt()
     limit = 1.25 * float(torch.quantile(distance, 0.999))
     tensorfile.save(os.path.join(args.model, "familiar.safetensors"),
                     dict(mean=mean.numpy(), whiten=whiten.numpy(), limit=np.array([limit], np.float32)))
-    print(f"{half} + {len(tokens) - half} frames: distance median {distance.median():.3f}, 99.9 % {limit / 1.25:.3f}, limit {limit:.3f}")
+    print(f"{len(known)} + {len(other)} frames: distance median {distance.median():.3f}, 99.9 % {limit / 1.25:.3f}, limit {limit:.3f}")
 
 
 if __name__ == "__main__":
