@@ -33,8 +33,8 @@ typedef struct ch4_octree_options {
 
 ch4_octree_options ch4_octree_defaults(void); /* flash, depth 9, fixed */
 
-/* info may be NULL; n_touching is 0 where the method does not tell, inside is 0 with reference. Memory: 8 bytes per sample of the finest grid, at depth 9 about 1 GiB.
- * Free *out with ch4_mesh_fini, also after an error. CH4_EINVAL: options; CH4_EFORMAT: a value that is not finite; CH4_ENOMEM; whatever the
+/* info may be NULL; n_touching is 0 where the method does not tell, inside is 0 with reference. Memory: up to 10 bytes per sample of the finest
+ * grid, at depth 9 a good GiB. Free *out with ch4_mesh_fini, also after an error. CH4_EINVAL: options; CH4_EFORMAT: a value that is not finite; CH4_ENOMEM; whatever the
  * field answers. */
 ch4_status ch4_octree_surface_extract(ch4_mesh *out, ch4_isosurface_info *info, ch4_field_fn *field, void *ctx, const ch4_octree_options *options,
                                       ch4_err *err);
