@@ -13,12 +13,13 @@
 
 enum { VERTEX_BLOCK = 4096 }; /* vertices of Eq. 7 that are held at once */
 
-ch4_status ch4_chain_make_anchor(ch4_mesh *out, ch4_vae *vae, const float *z, int64_t N, const ch4_chain_options *options, ch4_err *err)
+ch4_status ch4_chain_make_anchor(ch4_mesh *out, ch4_vae *vae, const float *z, int64_t N, const ch4_chain_options *options, const ch4_surface_pulse *pulse,
+                                 ch4_err *err)
 {
     ch4_vae_cache *cache = NULL;
     *out = (ch4_mesh){0};
     ch4_status status = ch4_vae_cache_create(&cache, vae, z, N, NULL, err);
-    ch4_surface_in in = {vae, cache, options->anchor_cells, options->band, options->inside};
+    ch4_surface_in in = {vae, cache, options->anchor_cells, options->band, options->inside, pulse};
     double share;
     if (status == CH4_OK && !in.inside)
         status = ch4_surface_probe(&in.inside, &share, vae, cache, err);
@@ -233,7 +234,8 @@ static ch4_status add_candidates(window_work *k, const ch4_vae_cache *cache, int
     ch4_mesh surface = {0};
     float *fresh = NULL;
     ch4_chain_out *out = k->out;
-    const ch4_surface_in in = {k->in->vae, cache, ch4_chain_cells(k->options, k->N), k->options->band, out->inside};
+    const ch4_surface_pulse pulse = {k->in->progress, k->in->progress_ctx, frame, k->in->T};
+    const ch4_surface_in in = {k->in->vae, cache, ch4_chain_cells(k->options, k->N), k->options->band, out->inside, k->in->progress ? &pulse : NULL};
     ch4_rng rng = ch4_rng_at(k->options->seed, (uint64_t)frame);
     ch4_status status = ch4_surface_extract(&surface, NULL, &in, err);
     if (status == CH4_OK)

@@ -8,6 +8,7 @@
 #include "model/reinforce.h"
 #include "model/vae.h"
 #include "chain/match.h"
+#include "chain/surface.h"
 #include "chain/token_map.h"
 
 typedef struct ch4_chain_options {
@@ -52,7 +53,7 @@ typedef struct ch4_chain_in {
     const int32_t *landmark;      /* [K] vertices */
     int64_t K;
     const float *rows;            /* [K,N] A(Va->Za) of the landmarks; NULL: of their places on the mesh, against the anchor's latent */
-    /* Called after each frame; false cancels. May be NULL. */
+    /* Called after each frame, and before each batch of field values; false cancels. May be NULL. */
     bool (*progress)(void *ctx, int64_t done, int64_t total);
     void *progress_ctx;
 } ch4_chain_in;
@@ -85,8 +86,9 @@ int64_t ch4_chain_cells(const ch4_chain_options *options, int64_t N);
 ch4_status ch4_chain_run(ch4_chain_out *out, const ch4_chain_in *in, const ch4_chain_options *options, ch4_err *err);
 void       ch4_chain_out_fini(ch4_chain_out *out);
 
-/* Anchor mesh of latent z [N,D], for clips without a given mesh. Free with ch4_mesh_fini, also after an error. */
-ch4_status ch4_chain_make_anchor(ch4_mesh *out, ch4_vae *vae, const float *z, int64_t N, const ch4_chain_options *options, ch4_err *err);
+/* Anchor mesh of latent z [N,D], for clips without a given mesh; pulse may be NULL. Free with ch4_mesh_fini, also after an error. */
+ch4_status ch4_chain_make_anchor(ch4_mesh *out, ch4_vae *vae, const float *z, int64_t N, const ch4_chain_options *options, const ch4_surface_pulse *pulse,
+                                 ch4_err *err);
 
 /* Landmarks by curvature-boosted farthest point sampling; index [*K] is the caller's to free(). CH4_EFORMAT: the mesh has no edge. */
 ch4_status ch4_chain_landmarks(int32_t **index, int64_t *K, const ch4_mesh *mesh, const ch4_chain_options *options, ch4_err *err);

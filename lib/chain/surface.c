@@ -12,6 +12,9 @@
 static ch4_status field_at(void *ctx, float *value, const float *point, int64_t n, ch4_err *err)
 {
     const ch4_surface_in *in = ctx;
+    const ch4_surface_pulse *p = in->pulse;
+    if (p && !p->beat(p->ctx, p->done, p->total))
+        return ch4_err_set(err, CH4_ECANCELED, "canceled");
     return ch4_vae_query(in->vae, in->cache, value, NULL, point, n, NULL, err);
 }
 

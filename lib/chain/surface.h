@@ -8,12 +8,20 @@
 #include "mesh/octree_surface.h"
 #include "model/vae.h"
 
+/* Called with these numbers before each batch of field values, which at full size can take a minute on a processor; false cancels. */
+typedef struct ch4_surface_pulse {
+    bool (*beat)(void *ctx, int64_t done, int64_t total);
+    void *ctx;
+    int64_t done, total;
+} ch4_surface_pulse;
+
 typedef struct ch4_surface_in {
     ch4_vae *vae;
     const ch4_vae_cache *cache; /* of the latent */
     int64_t cells;              /* per axis of the finest grid, >= 8 */
     double band;                /* |field| below which coarse cells are refined whole */
     int inside;                 /* sign of the field inside: -1 or +1, 0 = find out */
+    const ch4_surface_pulse *pulse; /* or NULL */
 } ch4_surface_in;
 
 /* Zero surface of the field, closed, counter-clockwise from outside; empty where the field has one sign. n_point (may be NULL): field

@@ -108,15 +108,22 @@ static ch4_status take_over(anchor *a, ch4_stage *stage, const ch4_stage_window 
     return status;
 }
 
-/* The clip's first window: the given mesh, or one made from the anchor's latent. */
-static ch4_status start_clip(anchor *a, chain_state *s, ch4_chain_denoised *d, ch4_err *err)
+static bool progress(void *ctx, int64_t done, int64_t total)
 {
+    ch4_stage_progress(ctx, done, total);
+    return !ch4_stage_canceled(ctx);
+}
+
+/* The clip's first window: the given mesh, or one made from the anchor's latent. */
+static ch4_status start_clip(anchor *a, ch4_stage *stage, chain_state *s, ch4_chain_denoised *d, ch4_err *err)
+{
+    const ch4_surface_pulse pulse = {progress, stage, 0, d->T};
     ch4_status status = CH4_OK;
     if (d->given.n_vert > 0) {
         a->mesh = d->given;
         d->given = (ch4_mesh){0};
     } else {
-        status = ch4_chain_make_anchor(&a->mesh, s->vae, d->latents + d->attention.anchor_slot * d->N * d->D, d->N, &s->options, err);
+        status = ch4_chain_make_anchor(&a->mesh, s->vae, d->latents + d->attention.anchor_slot * d->N * d->D, d->N, &s->options, &pulse, err);
     }
     if (status == CH4_OK)
         status = ch4_chain_landmarks(&a->landmark, &a->K, &a->mesh, &s->options, err);
@@ -126,12 +133,6 @@ static ch4_status start_clip(anchor *a, chain_state *s, ch4_chain_denoised *d, c
 static void map_of(const void *ctx, int64_t frame, float *out)
 {
     ch4_attention_expand(ctx, frame, out);
-}
-
-static bool progress(void *ctx, int64_t done, int64_t total)
-{
-    ch4_stage_progress(ctx, done, total);
-    return !ch4_stage_canceled(ctx);
 }
 
 static ch4_status check_model(const chain_state *s, const ch4_chain_denoised *d, const ch4_stage_window *w, const ch4_chain_decoded *f, ch4_err *err)
@@ -204,7 +205,7 @@ ch4_status ch4_chain_process(ch4_stage *stage, void *state, const ch4_stage_wind
         status = check_model(s, &d, window, &f, err);
     int64_t slot = d.attention.anchor_slot;
     if (status == CH4_OK)
-        status = window->index == 0 ? start_clip(&a, s, &d, err) : take_over(&a, stage, window, f.first[slot], f.frame[slot], err);
+        status = window->index == 0 ? start_clip(&a, stage, s, &d, err) : take_over(&a, stage, window, f.first[slot], f.frame[slot], err);
     if (status == CH4_OK)
         status = run_and_write(stage, s, window, &d, &a, &f, err);
     anchor_fini(&a);

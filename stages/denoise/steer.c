@@ -214,7 +214,7 @@ static ch4_status run_chain(ch4_chain_out *out, const ch4_steering *s, const flo
     ch4_status st = ch4_bundle_get_vae_decoder(s->bundle, &vae, err);
     if (st)
         return st;
-    st = ch4_chain_make_anchor(&surface, vae, latents + in->anchor * in->N * in->d, in->N, &options, &none);
+    st = ch4_chain_make_anchor(&surface, vae, latents + in->anchor * in->N * in->d, in->N, &options, NULL, &none);
     if (st == CH4_EFORMAT) { /* no surface */
         ch4_mesh_fini(&surface);
         return CH4_OK;

@@ -74,6 +74,14 @@ static void uniform_map(const void *ctx, int64_t frame, float *out)
         out[i] = (float)(1 + (i * 7 + frame) % 5);
 }
 
+static bool stop(void *ctx, int64_t done, int64_t total)
+{
+    (void)ctx;
+    (void)done;
+    (void)total;
+    return false;
+}
+
 static bool stop_after_first(void *ctx, int64_t done, int64_t total)
 {
     (void)ctx;
@@ -149,10 +157,12 @@ static void anchor_mesh_has_at_most_the_faces_asked_for(void **state)
     ch4_chain_options o = options;
     rig_open(&r, 1);
     o.anchor_cells = 40;
-    if (ch4_chain_make_anchor(&free_mesh, r.vae, r.z.data, r.z.shape[1], &o, &err))
+    if (ch4_chain_make_anchor(&free_mesh, r.vae, r.z.data, r.z.shape[1], &o, NULL, &err))
         fail_msg("%s", err.msg);
+    const ch4_surface_pulse never = {stop, NULL, 0, 1};
+    assert_int_equal(ch4_chain_make_anchor(&small, r.vae, r.z.data, r.z.shape[1], &o, &never, &err), CH4_ECANCELED);
     o.max_faces = free_mesh.n_face / 2;
-    assert_int_equal(ch4_chain_make_anchor(&small, r.vae, r.z.data, r.z.shape[1], &o, &err), CH4_OK);
+    assert_int_equal(ch4_chain_make_anchor(&small, r.vae, r.z.data, r.z.shape[1], &o, NULL, &err), CH4_OK);
     assert_true(small.n_face > 0 && small.n_face <= o.max_faces);
     ch4_mesh_fini(&free_mesh);
     ch4_mesh_fini(&small);
@@ -191,7 +201,7 @@ static void anchor_mesh_as_the_reference_makes_it(void **state)
         o.deep.depth = 5;
         o.deep.reference = reference;
         o.max_faces = 0;
-        if (ch4_chain_make_anchor(&made[reference], r.vae, r.z.data, r.z.shape[1], &o, &err))
+        if (ch4_chain_make_anchor(&made[reference], r.vae, r.z.data, r.z.shape[1], &o, NULL, &err))
             fail_msg("%s", err.msg);
     }
     assert_int_equal(ch4_kdtree_create(&tree, made[0].vert, made[0].n_vert, &err), CH4_OK);
@@ -200,7 +210,7 @@ static void anchor_mesh_as_the_reference_makes_it(void **state)
     assert_true(share_on(tree, made[1].vert, made[1].n_vert, 1.005 / 32, 32.0 / 31) > 0.75); /* the others lie at the cube, where fixed ones are clamped */
     ch4_kdtree_destroy(&tree);
     o.max_faces = made[1].n_face / 2;
-    assert_int_equal(ch4_chain_make_anchor(&small, r.vae, r.z.data, r.z.shape[1], &o, &err), CH4_OK); /* by a lower depth */
+    assert_int_equal(ch4_chain_make_anchor(&small, r.vae, r.z.data, r.z.shape[1], &o, NULL, &err), CH4_OK); /* by a lower depth */
     assert_true(small.n_face > 0 && small.n_face <= o.max_faces);
     ch4_mesh_fini(&small);
     ch4_mesh_fini(&made[0]);

@@ -117,7 +117,7 @@ static ch4_status decode_frame(ch4_cal_frame *f, const float *z, int inside, ch4
     ch4_mesh surface = {0};
     ch4_rng rng = ch4_rng_at(m->chain.seed, (uint64_t)f->slot);
     ch4_status st = ch4_vae_cache_create(&cache, m->decoder, z, m->N, NULL, err);
-    const ch4_surface_in in = {m->decoder, cache, ch4_chain_cells(&m->chain, m->N), m->chain.band, inside};
+    const ch4_surface_in in = {m->decoder, cache, ch4_chain_cells(&m->chain, m->N), m->chain.band, inside, NULL};
     if (!st) st = ch4_surface_extract(&surface, NULL, &in, err);
     if (!st) st = ch4_surface_candidates(&f->points, &f->n_points, &surface, m->chain.most, m->chain.least, &rng, err);
     if (!st) st = ch4_calloc(&f->rows, (size_t)(f->n_points * m->N), sizeof(float), "candidate attention", err);
