@@ -33,6 +33,8 @@ void ch4_clips_close(ch4_run *r)
     for (int64_t i = 0; i < r->n_clips; i++) {
         for (int k = 0; k < r->clips[i].n_notes; k++) free(r->clips[i].notes[k]);
         free(r->clips[i].notes);
+        for (int k = 0; k < r->clips[i].n_file_notes; k++) free(r->clips[i].file_notes[k].text);
+        free(r->clips[i].file_notes);
         free(r->clips[i].here);
     }
     free(r->clips);
@@ -114,6 +116,53 @@ void ch4_clip_note(ch4_run *r, ch4_run_clip *c, const char *text)
     say_of_clip(r, c, text, "");
 }
 
+static bool comes_before(const ch4_file_note *a, int64_t window, int stage)
+{
+    return a->window != window ? a->window < window : a->stage <= stage;
+}
+
+/* Puts one line at its place. A line that is there already keeps the earlier of both places: the order does not depend on who was faster. */
+static void add_file_note(ch4_run_clip *c, int64_t window, int stage, char *text)
+{
+    for (int i = 0; i < c->n_file_notes; i++) {
+        ch4_file_note *n = &c->file_notes[i];
+        if (strcmp(n->text, text)) continue;
+        if (comes_before(n, window, stage)) {
+            free(text);
+            return;
+        }
+        free(n->text);
+        memmove(n, n + 1, (size_t)(--c->n_file_notes - i) * sizeof *n);
+        break;
+    }
+    ch4_file_note *more = realloc(c->file_notes, (size_t)(c->n_file_notes + 1) * sizeof *more);
+    if (!more) {
+        free(text);
+        return;
+    }
+    c->file_notes = more;
+    int at = c->n_file_notes++;
+    for (; at > 0 && !comes_before(&more[at - 1], window, stage); at--) more[at] = more[at - 1];
+    more[at] = (ch4_file_note){.window = window, .stage = stage, .text = text};
+}
+
+void ch4_clip_take_notes(ch4_run *r, ch4_run_clip *c, const Ch4__Window *w)
+{
+    for (size_t i = 0; i < w->n_parts; i++) {
+        int stage = 0;
+        while (stage < CH4_N_STAGES && strcmp(ch4_run_stages[stage], w->parts[i]->stage)) stage++;
+        for (const char *line = w->parts[i]->notes; *line;) {
+            const size_t n = strcspn(line, "\n");
+            char *text = n ? strndup(line, n) : NULL;
+            if (text) {
+                ch4_clip_note(r, c, text);
+                add_file_note(c, w->index, stage, text);
+            }
+            line += n + (line[n] == '\n');
+        }
+    }
+}
+
 bool ch4_clips_over(const ch4_run *r)
 {
     for (int64_t i = 0; i < r->n_clips; i++)
@@ -144,8 +193,15 @@ static void *join_clip(void *arg)
     ch4_run_clip *c = r->sink_clip;
     char dir[8192];
     snprintf(dir, sizeof dir, "%s/%s", r->plan->out, c->plan->name);
-    const ch4_sink_clip clip = {.name = c->plan->name, .dir = dir, .input = c->plan->input, .n_windows = c->n_windows};
-    r->sink_status = ch4_sink_finish_clip(&clip, &r->plan->config, &c->report, &r->sink_err);
+    const char **notes;
+    r->sink_status = ch4_calloc(&notes, (size_t)c->n_file_notes, sizeof *notes, "notes", &r->sink_err);
+    if (!r->sink_status) {
+        for (int i = 0; i < c->n_file_notes; i++) notes[i] = c->file_notes[i].text;
+        const ch4_sink_clip clip = {.name = c->plan->name, .dir = dir, .input = c->plan->input, .n_windows = c->n_windows, .notes = notes,
+                                    .n_notes = c->n_file_notes};
+        r->sink_status = ch4_sink_finish_clip(&clip, &r->plan->config, &c->report, &r->sink_err);
+        free(notes);
+    }
     const uint64_t one = 1;
     if (write(r->sink_fd, &one, sizeof one) < 0) abort(); /* an eventfd of ours cannot refuse 1 */
     return NULL;

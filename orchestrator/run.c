@@ -129,6 +129,7 @@ static void on_window(ch4_run *r, ch4_run_clip *c, const Ch4__Window *w)
         ch4_clip_fail(r, c, w->index, "sink", CH4_EPROTO, err.msg);
         return;
     }
+    if (!c->here[w->index]) ch4_clip_take_notes(r, c, w);
     c->n_here += !c->here[w->index];
     c->here[w->index] = 1;
     Ch4__Retire retire = CH4__RETIRE__INIT;

@@ -32,7 +32,16 @@ typedef struct ch4_run_clip {
     ch4_sink_report report;  /* when done in this start */
     char **notes;            /* lines shown to the user about this clip */
     int n_notes;
+    struct ch4_file_note *file_notes; /* lines that its files carry, in the order of windows and stages, none twice */
+    int n_file_notes;
 } ch4_run_clip;
+
+/* A note that the file of a window carries. */
+typedef struct ch4_file_note {
+    int64_t window;
+    int stage;
+    char *text;
+} ch4_file_note;
 
 /* What a stage says of itself. Counts of its earlier lives are kept in the base_ fields. */
 typedef struct ch4_stage_stats {
@@ -96,6 +105,7 @@ ch4_run_clip *ch4_clips_find(ch4_run *r, const char *name);
 ch4_status    ch4_clip_set_windows(ch4_run_clip *c, int64_t n, ch4_err *err);
 void          ch4_clip_fail(ch4_run *r, ch4_run_clip *c, int64_t window, const char *stage, ch4_status status, const char *text);
 void          ch4_clip_note(ch4_run *r, ch4_run_clip *c, const char *text); /* shown once per text */
+void          ch4_clip_take_notes(ch4_run *r, ch4_run_clip *c, const Ch4__Window *w); /* those of the window's files, for the summary */
 void          ch4_clip_forget(ch4_run *r, const char *name);                /* tells everybody that it is over */
 bool          ch4_clips_over(const ch4_run *r);
 int           ch4_clips_exit_code(const ch4_run *r);

@@ -26,6 +26,7 @@ static ch4_status write_summary(sink_joint *j, ch4_err *err)
     snprintf(temporary, sizeof temporary, "%s.new", path);
     json_t *files = json_object(), *notes = json_array();
     for (int i = 0; i < r->n_files; i++) json_object_set_new(files, r->files[i].name, json_integer(r->files[i].bytes));
+    for (int i = 0; i < j->clip->n_notes; i++) json_array_append_new(notes, json_string(j->clip->notes[i]));
     for (int i = 0; i < r->n_notes; i++) json_array_append_new(notes, json_string(r->notes[i]));
     json_t *o = json_pack("{s:s, s:s, s:I, s:f, s:I, s:I, s:I, s:b, s:f, s:o, s:o}", "chain4d", CH4_VERSION, "clip", j->clip->name, "frames",
                           (json_int_t)j->n_frames, "seconds", j->place[j->n_frames - 1].time - j->place[0].time, "windows",

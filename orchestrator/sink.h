@@ -11,6 +11,8 @@ typedef struct ch4_sink_clip {
     const char *dir;    /* OUT/CLIP, absolute: holds wNNNN.<stage>.h5 of all five stages for windows 0 .. n_windows - 1 */
     const char *input;  /* the video or folder, absolute */
     int64_t n_windows;
+    const char *const *notes; /* what the stages had to say about the clip: summary.json has it, before the sink's own notes */
+    int n_notes;
 } ch4_sink_clip;
 
 enum { CH4_SINK_FILES = 16, CH4_SINK_NOTES = 8 };

@@ -10,6 +10,13 @@ double ch4_clock_seconds(void)
     return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
 }
 
+int64_t ch4_clock_us(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000 + 1;
+}
+
 void ch4_clock_iso(char out[CH4_CLOCK_ISO])
 {
     struct timespec ts;

@@ -154,7 +154,7 @@ const char *ch4_bus_get_folder(const ch4_bus *bus)
 
 /* --- sockets ----------------------------------------------------------------------------------------------------------- */
 
-static ch4_status sock_open(ch4_sock **out, ch4_bus *bus, const char *endpoint, bool router, ch4_err *err)
+static ch4_status sock_open(ch4_sock **out, ch4_bus *bus, const char *endpoint, bool router, int hwm, ch4_err *err)
 {
     *out = NULL;
     ch4_sock *s;
@@ -166,7 +166,7 @@ static ch4_status sock_open(ch4_sock **out, ch4_bus *bus, const char *endpoint, 
         status = ch4_err_set(err, CH4_EIO, "socket: %s", zmq_strerror(zmq_errno()));
         goto out;
     }
-    const int linger = router ? 0 : 200, hwm = HIGH_WATER, one = 1, reconnect = RECONNECT_MS, reconnect_max = RECONNECT_MAX_MS;
+    const int linger = router ? 0 : 200, one = 1, reconnect = RECONNECT_MS, reconnect_max = RECONNECT_MAX_MS;
     const int64_t largest = CH4_MSG_BYTES;
     int bad = zmq_setsockopt(s->zmq, ZMQ_LINGER, &linger, sizeof linger);
     bad |= zmq_setsockopt(s->zmq, ZMQ_SNDHWM, &hwm, sizeof hwm);
@@ -187,6 +187,10 @@ static ch4_status sock_open(ch4_sock **out, ch4_bus *bus, const char *endpoint, 
         status = ch4_err_set(err, CH4_EIO, "%s: %s", url, zmq_strerror(zmq_errno()));
         goto out;
     }
+    if (router && chmod(url + strlen("ipc://"), 0600)) { /* nobody else came in between: the folder is ours alone */
+        status = ch4_err_set_errno(err, errno, "%s", url);
+        goto out;
+    }
     *out = s, s = NULL;
 out:
     ch4_sock_close(&s);
@@ -195,12 +199,17 @@ out:
 
 ch4_status ch4_sock_bind(ch4_sock **out, ch4_bus *bus, const char *endpoint, ch4_err *err)
 {
-    return sock_open(out, bus, endpoint, true, err);
+    return sock_open(out, bus, endpoint, true, HIGH_WATER, err);
+}
+
+ch4_status ch4_sock_bind_queue(ch4_sock **out, ch4_bus *bus, const char *endpoint, int n, ch4_err *err)
+{
+    return sock_open(out, bus, endpoint, true, n, err);
 }
 
 ch4_status ch4_sock_connect(ch4_sock **out, ch4_bus *bus, const char *endpoint, ch4_err *err)
 {
-    return sock_open(out, bus, endpoint, false, err);
+    return sock_open(out, bus, endpoint, false, HIGH_WATER, err);
 }
 
 void ch4_sock_close(ch4_sock **sock)
@@ -221,12 +230,24 @@ static int send_frame(void *zmq, const void *data, size_t size, int flags)
     return rc < 0 ? zmq_errno() : 0;
 }
 
-ch4_status ch4_bus_send_copy(ch4_sock *sock, const char *peer, const ch4_msg *msg, ch4_err *err)
+/* 0 or an errno value. A receiver that cannot take it is noticed at the first frame. */
+static int send_whole(ch4_sock *sock, const char *peer, const ch4_msg *msg)
 {
     size_t size;
     const uint8_t *bytes = ch4_msg_get_bytes(msg, &size);
     int bad = sock->router ? send_frame(sock->zmq, peer, strlen(peer), ZMQ_SNDMORE) : 0;
-    if (!bad) bad = send_frame(sock->zmq, bytes, size, 0);
+    return bad ? bad : send_frame(sock->zmq, bytes, size, 0);
+}
+
+ch4_offer ch4_bus_offer(ch4_sock *sock, const char *peer, const ch4_msg *msg)
+{
+    int bad = send_whole(sock, peer, msg);
+    return bad == EAGAIN ? CH4_OFFER_FULL : bad ? CH4_OFFER_GONE : CH4_OFFER_TAKEN;
+}
+
+ch4_status ch4_bus_send_copy(ch4_sock *sock, const char *peer, const ch4_msg *msg, ch4_err *err)
+{
+    int bad = send_whole(sock, peer, msg);
     if (!bad) return CH4_OK;
     ch4_status status = bad == EAGAIN || bad == EHOSTUNREACH ? CH4_EAGAIN : CH4_EIO;
     return ch4_err_set(err, status, "cannot send to %s: %s", peer ? peer : "the other side", zmq_strerror(bad));

@@ -32,7 +32,8 @@ const char         *ch4_bus_get_folder(const ch4_bus *bus); /* where the sockets
 uint64_t ch4_bus_incarnation(void);
 
 /* A ROUTER at `endpoint` (a file name in the folder), or a DEALER connected to it. */
-ch4_status ch4_sock_bind(ch4_sock **out, ch4_bus *bus, const char *endpoint, ch4_err *err);
+ch4_status ch4_sock_bind(ch4_sock **out, ch4_bus *bus, const char *endpoint, ch4_err *err); /* the file gets mode 0600 */
+ch4_status ch4_sock_bind_queue(ch4_sock **out, ch4_bus *bus, const char *endpoint, int n, ch4_err *err); /* keeps at most n messages for a peer */
 ch4_status ch4_sock_connect(ch4_sock **out, ch4_bus *bus, const char *endpoint, ch4_err *err);
 void       ch4_sock_close(ch4_sock **sock);
 
@@ -42,6 +43,10 @@ ch4_status ch4_bus_send(ch4_sock *sock, const char *peer, ch4_msg **msg, ch4_err
 
 /* The same without taking the message: for whoever keeps it until it is acknowledged. */
 ch4_status ch4_bus_send_copy(ch4_sock *sock, const char *peer, const ch4_msg *msg, ch4_err *err);
+
+/* The same for whoever does not need it to arrive: whether it was taken, there was no room for it, or nobody of that name is there. */
+typedef enum ch4_offer { CH4_OFFER_TAKEN, CH4_OFFER_FULL, CH4_OFFER_GONE } ch4_offer;
+ch4_offer ch4_bus_offer(ch4_sock *sock, const char *peer, const ch4_msg *msg);
 
 /* Encodes e and sends it. */
 ch4_status ch4_bus_post(ch4_sock *sock, const char *peer, const Ch4__Envelope *e, ch4_err *err);

@@ -82,6 +82,9 @@ static const char *check_part(const Ch4__Part *p)
     if (!file_ok(p->file)) return "file of a part";
     if (p->bytes < 0 || p->bytes > (int64_t)1 << 40) return "size of a part";
     if (!hex_ok(p->checksum, 32)) return "checksum of a part";
+    if (strlen(p->notes) > CH4_MSG_NOTES) return "notes of a part";
+    if (p->times && (p->times->arrived < 0 || p->times->offered < 0 || p->times->started < 0 || p->times->done < 0 || p->times->sent < 0))
+        return "times of a part";
     for (size_t i = 0; i < p->n_datasets; i++) {
         const char *bad = check_dataset(p->datasets[i]);
         if (bad) return bad;
@@ -106,18 +109,33 @@ static const char *check_window(const Ch4__Window *w)
     return NULL;
 }
 
+static const char *check_clip_end(const Ch4__ClipEnd *e)
+{
+    if (!ch4_clip_name_ok(e->clip)) return "clip name";
+    if (e->input[0] != '/') return "input path";
+    return e->n_windows < 1 || e->n_windows > 1000000 ? "number of windows" : NULL;
+}
+
+static const char *check_job(const Ch4__Job *j)
+{
+    if (!ch4_clip_name_ok(j->clip)) return "clip name";
+    return j->input[0] != '/' ? "input path" : NULL;
+}
+
+static const char *check_tap(const Ch4__Tap *t)
+{
+    if (t->sequence < 0 || t->time_us < 0) return "sequence";
+    if (!!t->window + !!t->clip_end + !!t->job > 1) return "tap: more than one message in it";
+    return t->window ? check_window(t->window) : t->clip_end ? check_clip_end(t->clip_end) : t->job ? check_job(t->job) : NULL;
+}
+
 /* NULL if the body is sound, else the field that is not. */
 static const char *check_body(const Ch4__Envelope *e)
 {
     switch (e->body_case) {
     case CH4__ENVELOPE__BODY_WINDOW: return check_window(e->window);
-    case CH4__ENVELOPE__BODY_CLIP_END:
-        if (!ch4_clip_name_ok(e->clip_end->clip)) return "clip name";
-        if (e->clip_end->input[0] != '/') return "input path";
-        return e->clip_end->n_windows < 1 || e->clip_end->n_windows > 1000000 ? "number of windows" : NULL;
-    case CH4__ENVELOPE__BODY_JOB:
-        if (!ch4_clip_name_ok(e->job->clip)) return "clip name";
-        return e->job->input[0] != '/' ? "input path" : NULL;
+    case CH4__ENVELOPE__BODY_CLIP_END: return check_clip_end(e->clip_end);
+    case CH4__ENVELOPE__BODY_JOB: return check_job(e->job);
     case CH4__ENVELOPE__BODY_HELLO: return e->hello->credit_bytes < 0 ? "credit" : NULL;
     case CH4__ENVELOPE__BODY_ACK:
         if (!ch4_clip_name_ok(e->ack->clip)) return "clip name";
@@ -137,6 +155,7 @@ static const char *check_body(const Ch4__Envelope *e)
         if (!ch4_clip_name_ok(e->failure->clip)) return "clip name";
         return e->failure->index < -1 || e->failure->status >= 0 ? "status" : NULL;
     case CH4__ENVELOPE__BODY_NOTE: return ch4_clip_name_ok(e->note->clip) ? NULL : "clip name";
+    case CH4__ENVELOPE__BODY_TAP: return check_tap(e->tap);
     default: return "kind of message";
     }
 }

@@ -17,6 +17,7 @@ enum {
     CH4_MSG_ARENA = 1024 * 1024,  /* largest decoded envelope */
     CH4_MSG_NAME = 128,           /* longest clip name with its NUL */
     CH4_MSG_PARTS = 16,           /* most parts of a window */
+    CH4_MSG_NOTES = 1023,         /* longest notes of a part */
 };
 
 /* Who speaks: written into every message, checked in every message. */

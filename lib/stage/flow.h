@@ -14,6 +14,7 @@ typedef struct ch4_flow_window {
     ch4_window_state state;
     ch4_msg *msg;                 /* as it came; NULL once done */
     int attempts;                 /* that failed */
+    int64_t arrived_us, offered_us, started_us; /* see Times in proto/window.proto; 0: not yet */
     double not_before, wait;      /* clock time before which it is not offered again, and how long the last wait was */
 } ch4_flow_window;
 

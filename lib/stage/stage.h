@@ -133,7 +133,9 @@ bool ch4_stage_canceled(ch4_stage *stage);
 void ch4_stage_progress(ch4_stage *stage, int64_t done, int64_t total);
 
 /* One line for the user about this clip that is no error ("walker.mp4: cut off after 37 of 90 frames: using what is there").
- * Shown on the terminal once per different line, and logged. */
+ * Shown on the terminal once per different line, and logged. The file of the window in hand carries it (attribute `notes`), and from there it
+ * reaches the clip's summary.json, also after a restart: so say it before the file is committed, and let it depend on nothing but the window. Of a
+ * source, the file of window 0 carries what was said before it. */
 void ch4_stage_note(ch4_stage *stage, const ch4_stage_clip *clip, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 #endif

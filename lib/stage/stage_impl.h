@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "bus/edge.h"
+#include "bus/tap.h"
 #include "config/config.h"
 #include "stage/flow.h"
 #include "stage/stage.h"
@@ -20,7 +21,13 @@ typedef enum ch4_task_kind {
     CH4_TASK_QUIT,     /* close */
 } ch4_task_kind;
 
-enum { CH4_STAGE_ARRAYS = 24 };
+enum { CH4_STAGE_ARRAYS = 24, CH4_STAGE_FILE_NOTES = CH4_STORE_TEXT };
+
+/* When a window was where in this stage: as Times in proto/window.proto, microseconds of ch4_clock_us. */
+typedef struct ch4_stage_times {
+    int64_t arrived, offered, started, done;
+    bool found;
+} ch4_stage_times;
 
 /* The file that a stage made of a window. */
 typedef struct ch4_stage_part {
@@ -29,6 +36,8 @@ typedef struct ch4_stage_part {
     char file[CH4_MSG_NAME + 64]; /* relative to the run directory */
     char checksum[33];
     int64_t bytes;
+    char notes[CH4_STAGE_FILE_NOTES]; /* lines for the user that the file carries; only of files that this stage made */
+    ch4_stage_times times;
 } ch4_stage_part;
 
 /* One call of a function of the stage: what it is given, and what came of it. */
@@ -78,6 +87,9 @@ typedef struct ch4_frame {
     ch4_stage_note_line notes[CH4_STAGE_NOTES];
     int n_notes;
 
+    /* Worker only. */
+    char file_notes[CH4_STAGE_FILE_NOTES]; /* said since the work in hand began: go into the file that it commits */
+
     /* Written by one thread, read by the other. */
     atomic_bool canceled;        /* the work in hand is not wanted */
     atomic_bool superseded;      /* a newer start runs the directory */
@@ -92,12 +104,14 @@ typedef struct ch4_frame {
     ch4_sock *control;
     ch4_edge_in *in;
     ch4_edge_out *out;           /* always there: the sink listens to the last stage */
+    ch4_tap_out *tap;
     ch4_flow flow;
     int signal_fd, ready_fd;
     int stop_signal;             /* first SIGTERM or SIGINT; 0: none */
     bool ready, beat_now;
     double next_beat;
     int64_t n_emitted;           /* windows of the clip in hand, by the source */
+    int64_t turn_us, asked_us;   /* of a source: when it turned to the window in hand, and when it had it; 0: not yet */
     int64_t windows_done, windows_found, frames_done;
     double work_s;
     double clip_since, waiting_since, waited; /* of a source's clip: when it began, when it began to wait for its turn (0: it does not), waits so far */

@@ -90,7 +90,7 @@ static bool judge_failure(ch4_frame *f, ch4_flow_clip *c, const ch4_task *t, int
     return final;
 }
 
-static ch4_status window_over(ch4_frame *f, const ch4_task *t, ch4_err *err)
+static ch4_status window_over(ch4_frame *f, ch4_task *t, ch4_err *err)
 {
     ch4_flow_clip *c = ch4_flow_find(&f->flow, t->clip);
     ch4_flow_window *w = c ? ch4_flow_find_window(c, t->index) : NULL;
@@ -105,6 +105,7 @@ static ch4_status window_over(ch4_frame *f, const ch4_task *t, ch4_err *err)
         ch4_flow_offer_later(&f->flow, w, ch4_clock_seconds(), true);
         return CH4_OK;
     }
+    t->part.times = (ch4_stage_times){w->arrived_us, w->offered_us, w->started_us, ch4_clock_us(), t->found};
     ch4_status status = ch4_frame_send_window(f, ch4_msg_get_envelope(w->msg)->window, c, t->index, t->n_windows, t->n_frames, &t->part, err);
     if (!status) status = ch4_edge_in_ack(f->in, t->clip, t->index, err);
     if (status) return status;
@@ -179,7 +180,7 @@ static outcome take_emission(ch4_frame *f)
     ch4_emission e;
     ch4_err err = {0};
     if (!ch4_frame_take_emission(f, &e)) return GO_ON;
-    if (!f->waiting_since) f->waiting_since = ch4_clock_seconds();
+    if (!f->waiting_since) f->waiting_since = ch4_clock_seconds(), f->asked_us = ch4_clock_us();
     ch4_flow_clip *c = ch4_flow_find(&f->flow, f->task.clip); /* the worker waits: its task stands still */
     if (!c || c->state != CH4_CLIP_OPEN || f->stop_signal) {
         ch4_frame_answer_emission(f, CH4_ECANCELED);
@@ -196,6 +197,7 @@ static outcome take_emission(ch4_frame *f)
         ch4_frame_answer_emission(f, CH4_EINTERNAL);
         return GO_ON;
     }
+    e.part.times = (ch4_stage_times){f->turn_us, f->turn_us, f->turn_us, f->asked_us, e.found};
     ch4_status status = ch4_frame_send_window(f, NULL, c, e.index, e.n_windows, e.n_frames, &e.part, &err);
     if (status) return give_up(f, status, &err);
     f->n_emitted++;
@@ -205,6 +207,7 @@ static outcome take_emission(ch4_frame *f)
     f->beat_now = true;
     f->waited += ch4_clock_seconds() - f->waiting_since;
     f->waiting_since = 0;
+    f->turn_us = ch4_clock_us();
     ch4_frame_answer_emission(f, CH4_OK);
     return GO_ON;
 }
@@ -245,6 +248,19 @@ static void take_control(ch4_frame *f)
     }
 }
 
+static void note_arrival(ch4_frame *f, const char *clip, int64_t index)
+{
+    ch4_flow_clip *c = index >= 0 ? ch4_flow_find(&f->flow, clip) : NULL;
+    ch4_flow_window *w = c ? ch4_flow_find_window(c, index) : NULL;
+    if (w && !w->arrived_us) w->arrived_us = ch4_clock_us();
+}
+
+static void serve_tap(ch4_frame *f)
+{
+    ch4_err err = {0};
+    if (ch4_tap_out_serve(f->tap, &err)) refused(f, &err);
+}
+
 static outcome take_items(ch4_frame *f)
 {
     for (;;) {
@@ -257,6 +273,7 @@ static outcome take_items(ch4_frame *f)
             continue;
         }
         if (status) return give_up(f, status, &err);
+        ch4_tap_out_publish(f->tap, msg, false);
         char clip[CH4_MSG_NAME];
         snprintf(clip, sizeof clip, "%s", ch4_msg_get_clip(msg));
         const int64_t index = ch4_msg_get_index(msg);
@@ -268,6 +285,7 @@ static outcome take_items(ch4_frame *f)
         }
         if (!status && answer == CH4_FLOW_ACK) status = ch4_edge_in_ack(f->in, clip, index, &err);
         if (status) return give_up(f, status, &err);
+        note_arrival(f, clip, index);
     }
 }
 
@@ -296,6 +314,8 @@ static void give_window(ch4_frame *f, const ch4_flow_clip *c, ch4_flow_window *w
         t.from.bytes = m->parts[i]->bytes;
     }
     ch4_flow_start(&f->flow, w);
+    w->started_us = ch4_clock_us();
+    if (!w->offered_us) w->offered_us = w->started_us;
     ch4_work_write(ch4_bus_get_folder(f->bus), f->def->name, t.clip, t.index);
     ch4_frame_give(f, &t);
     f->beat_now = true;
@@ -334,6 +354,7 @@ static void give_work(ch4_frame *f)
     f->n_emitted = 0;
     f->clip_since = ch4_clock_seconds();
     f->waiting_since = f->waited = 0;
+    f->turn_us = ch4_clock_us();
     ch4_work_write(ch4_bus_get_folder(f->bus), f->def->name, t.clip, t.index);
     ch4_frame_give(f, &t);
     f->beat_now = true;
@@ -373,6 +394,7 @@ static outcome serve(ch4_frame *f)
 {
     ch4_err err = {0};
     take_control(f);
+    serve_tap(f);
     outcome o = take_items(f);
     if (o == GO_ON) o = take_result(f);
     if (o == GO_ON) o = take_emission(f);
@@ -394,16 +416,16 @@ static double seconds_to_wait(const ch4_frame *f)
     return wait > 0.001 ? wait : 0.001;
 }
 
-int ch4_frame_run(ch4_frame *f)
+static int loop(ch4_frame *f)
 {
     const ch4_task open = {.kind = CH4_TASK_OPEN, .index = -1};
     ch4_frame_give(f, &open);
     for (;;) {
-        ch4_sock *socks[3] = {f->control, ch4_edge_out_sock(f->out), ch4_edge_in_sock(f->in)};
+        ch4_sock *socks[4] = {f->control, ch4_edge_out_sock(f->out), ch4_edge_in_sock(f->in), ch4_tap_out_sock(f->tap)};
         const int fds[2] = {f->signal_fd, f->wake_fd};
         bool fd_ready[2];
         ch4_err err = {0};
-        ch4_status status = ch4_bus_poll(socks, 3, fds, 2, fd_ready, seconds_to_wait(f), &err);
+        ch4_status status = ch4_bus_poll(socks, 4, fds, 2, fd_ready, seconds_to_wait(f), &err);
         if (status) return give_up(f, status, &err);
         uint64_t count;
         if (fd_ready[1] && read(f->wake_fd, &count, sizeof count) < 0 && errno != EAGAIN) return EXIT_FAILED;
@@ -413,4 +435,13 @@ int ch4_frame_run(ch4_frame *f)
         if (o == GO_ON) o = finished(f);
         if (o != GO_ON) return o;
     }
+}
+
+int ch4_frame_run(ch4_frame *f)
+{
+    int code = loop(f);
+    const ch4_tap_counts n = ch4_tap_out_counts(f->tap);
+    ch4_log_write(&f->log, n.dropped ? CH4_LOG_WARN : CH4_LOG_INFO, "tap",
+                  (const ch4_kv[]){CH4_INT("passed", n.passed), CH4_INT("copies", n.copies), CH4_INT("dropped", n.dropped), {.type = CH4_KV_END}});
+    return code;
 }

@@ -131,6 +131,7 @@ static ch4_status connect_edges(ch4_frame *f, ch4_err *err)
     ch4_status status = ch4_bus_create(&f->bus, f->run_dir, &f->me, err);
     if (!status) status = ch4_sock_connect(&f->control, f->bus, "control", err);
     if (!status) status = ch4_edge_out_open(&f->out, f->bus, f->def->name, 20 * hello + 5, err);
+    if (!status) status = ch4_tap_out_open(&f->tap, f->bus, f->def->name, err);
     if (!status) status = ch4_edge_in_open(&f->in, f->bus, f->def->from ? f->def->from : "plan", f->config.pipeline.credit_bytes, hello, err);
     return status;
 }
@@ -155,6 +156,7 @@ static void frame_close(ch4_frame *f)
     ch4_flow_free(&f->flow);
     ch4_edge_in_close(&f->in);
     ch4_edge_out_close(&f->out);
+    ch4_tap_out_close(&f->tap);
     ch4_sock_close(&f->control);
     ch4_bus_destroy(&f->bus);
     ch4_config_fini(&f->config);

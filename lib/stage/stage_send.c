@@ -1,13 +1,17 @@
 /* Messages that the frame of a stage makes. */
 #include <string.h>
 
+#include "base/clock.h"
+
 #include "stage/stage_impl.h"
 
 static ch4_status put(ch4_frame *f, const Ch4__Envelope *e, ch4_err *err)
 {
     ch4_msg *msg;
     ch4_status status = ch4_msg_encode(&msg, &f->me, e, err);
-    return status ? status : ch4_edge_out_put(f->out, &msg, err);
+    if (status) return status;
+    ch4_tap_out_publish(f->tap, msg, true);
+    return ch4_edge_out_put(f->out, &msg, err);
 }
 
 ch4_status ch4_frame_send_window(ch4_frame *f, const Ch4__Window *before, const ch4_flow_clip *clip, int64_t index, int64_t n_windows,
@@ -18,6 +22,12 @@ ch4_status ch4_frame_send_window(ch4_frame *f, const Ch4__Window *before, const 
     mine.file = (char *)part->file;
     mine.checksum = (char *)part->checksum;
     mine.bytes = part->bytes;
+    mine.notes = (char *)part->notes;
+    Ch4__Times times = CH4__TIMES__INIT;
+    times.arrived = part->times.arrived, times.offered = part->times.offered, times.started = part->times.started, times.done = part->times.done;
+    times.sent = ch4_clock_us();
+    times.found = part->times.found;
+    mine.times = &times;
     Ch4__Dataset array[CH4_STAGE_ARRAYS], *arrays[CH4_STAGE_ARRAYS];
     for (int i = 0; i < part->n_arrays; i++) {
         array[i] = (Ch4__Dataset)CH4__DATASET__INIT;
@@ -89,6 +99,8 @@ ch4_status ch4_frame_send_beat(ch4_frame *f, ch4_err *err)
     beat.windows_waiting = f->flow.waiting;
     beat.frames_done = f->frames_done;
     beat.work_s = f->work_s + ch4_frame_source_work(f);
+    const ch4_tap_counts tap = ch4_tap_out_counts(f->tap);
+    beat.listeners = tap.listeners, beat.tap_dropped = tap.dropped;
     beat.index = -1;
     pthread_mutex_lock(&f->lock);
     const ch4_task_kind kind = f->task.kind;

@@ -41,7 +41,7 @@ static ch4_status read_part(ch4_stage_part *out, const ch4_stage_clip *clip, int
     return status;
 }
 
-/* The same of a file of this stage, with what is in it. */
+/* The same of a file of this stage, with what is in it and the notes that it carries. */
 static ch4_status read_own_part(const ch4_frame *f, ch4_stage_part *out, const ch4_stage_clip *clip, int64_t index, ch4_err *err)
 {
     char path[CH4_STAGE_PATH];
@@ -50,6 +50,8 @@ static ch4_status read_own_part(const ch4_frame *f, ch4_stage_part *out, const c
     if (!status) status = ch4_stage_path(path, clip, index, f->def->name, err);
     if (!status) status = ch4_store_open(&reader, path, err);
     if (!status) status = ch4_store_list(reader, out->arrays, CH4_STAGE_ARRAYS, &out->n_arrays, err);
+    out->notes[0] = 0;
+    if (!status && ch4_store_has_attr(reader, "notes")) status = ch4_store_get_text(reader, "notes", out->notes, sizeof out->notes, err);
     ch4_store_close(&reader);
     return status;
 }
@@ -82,8 +84,12 @@ static ch4_status check_epoch(ch4_frame *f, ch4_err *err)
 
 ch4_status ch4_stage_commit(ch4_stage *stage, struct ch4_store_writer **writer, ch4_err *err)
 {
+    ch4_frame *f = frame_of(stage);
     ch4_status status = ch4_store_set_text(*writer, "run_id", stage->run_id, err);
-    if (!status) status = check_epoch(frame_of(stage), err);
+    const char *name = strrchr(ch4_store_writer_path(*writer), '/');
+    const bool carries = f->def->from || (name && !strncmp(name, "/w0000.", 7)); /* of a source: what it finds out before its first window */
+    if (!status && carries && f->file_notes[0]) status = ch4_store_set_text(*writer, "notes", f->file_notes, err);
+    if (!status) status = check_epoch(f, err);
     if (!status) return ch4_store_commit(writer, NULL, err);
     ch4_store_discard(writer);
     return status;
@@ -113,6 +119,9 @@ void ch4_stage_note(ch4_stage *stage, const ch4_stage_clip *clip, const char *fm
     vsnprintf(line.text, sizeof line.text, fmt, args);
     va_end(args);
     snprintf(line.clip, sizeof line.clip, "%s", clip->name);
+    const size_t have = strlen(f->file_notes);
+    if (have + strlen(line.text) + 2 < sizeof f->file_notes) /* what does not fit is on the terminal and in the log alone */
+        snprintf(f->file_notes + have, sizeof f->file_notes - have, "%s%s", have ? "\n" : "", line.text);
     ch4_log_warn(stage->log, line.text, CH4_STR("clip", clip->name));
     pthread_mutex_lock(&f->lock);
     if (f->n_notes < CH4_STAGE_NOTES) f->notes[f->n_notes++] = line; /* more than that at once are in the log alone */
@@ -183,6 +192,7 @@ static ch4_status run_window(ch4_frame *f, ch4_task *t)
 static void run_task(ch4_frame *f, ch4_task *t)
 {
     char dir[CH4_STAGE_PATH];
+    f->file_notes[0] = 0;
     double start = ch4_clock_seconds();
     switch (t->kind) {
     case CH4_TASK_OPEN:

@@ -43,6 +43,7 @@ typedef enum ch4_store_flags {
 
 /* Starts a file in memory that will be committed as `path`. CH4_ENOMEM, CH4_EINVAL (path too long). */
 ch4_status ch4_store_create(ch4_store_writer **out, const char *path, ch4_err *err);
+const char *ch4_store_writer_path(const ch4_store_writer *writer);
 void       ch4_store_discard(ch4_store_writer **writer); /* drops it, nothing reaches the disk */
 
 /* Writes a dataset; t contiguous host data (a size may be 0). CH4_EEXIST if the name was used, CH4_EINVAL for a bad name, dtype or stride. */

@@ -23,6 +23,11 @@ static hid_t timeless(hid_t cls)
     return p;
 }
 
+const char *ch4_store_writer_path(const ch4_store_writer *writer)
+{
+    return writer->path;
+}
+
 ch4_status ch4_store_create(ch4_store_writer **out, const char *path, ch4_err *err)
 {
     ch4_store_writer *w = NULL;

@@ -30,7 +30,7 @@ ch4_status ch4_sink_finish_clip(const ch4_sink_clip *clip, const ch4_config *con
     snprintf(path, sizeof path, "%s/summary.json", clip->dir);
     FILE *f = fopen(path, "we");
     if (!f) return ch4_err_set(err, CH4_EIO, "%s", path);
-    fprintf(f, "{}\n");
+    for (int i = 0; i < clip->n_notes; i++) fprintf(f, "note: %s\n", clip->notes[i]);
     fclose(f);
     report->n_frames = 16 * clip->n_windows;
     return CH4_OK;
@@ -322,6 +322,31 @@ static void test_stop_and_go_on(void **state)
     expect(b, "one.txt", "", 0); /* all done before */
 }
 
+static void expect_in_file(const bench *b, const char *name, const char *text)
+{
+    char command[4200];
+    snprintf(command, sizeof command, "test \"$(cat '%.1100s/%.100s')\" = \"%.2500s\"", b->out, name, text);
+    if (system(command)) fail_msg("%s is not: %s", name, text);
+}
+
+/* Notes are in the files, so a run that goes on from files knows them too, in the same order. */
+static void test_notes_reach_the_summary(void **state)
+{
+    bench *b = *state;
+    make_input(b, "one.txt", "6");
+    setenv("CH4_FAKE", "pose:note:0,denoise:note:1,chain:note:1,denoise:note:4,chain:slow", 1);
+    pid_t pid = start(b, "one.txt", "--set sink.keep=true");
+    wait_for_file(b, "one/w0002.chain.h5");
+    kill(pid, SIGKILL);
+    assert_int_equal(finish(b, pid, 10), 1000 + SIGKILL);
+    usleep(100000);
+    expect(b, "one.txt", "--set sink.keep=true", 0);
+    char text[1500];
+    snprintf(text, sizeof text, "note: %s/one.txt: taken\nnote: pose says 0\nnote: denoise says 1\nnote: chain says 1\nnote: denoise says 4", b->dir);
+    expect_in_file(b, "one/summary.json", text);
+    expect_text(b, "chain says 1"); /* said again to the user */
+}
+
 static void test_killed_run_goes_on(void **state)
 {
     bench *b = *state;
@@ -391,6 +416,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(test_liars, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stop_and_go_on, setup, teardown),
         cmocka_unit_test_setup_teardown(test_killed_run_goes_on, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_notes_reach_the_summary, setup, teardown),
         cmocka_unit_test_setup_teardown(test_other_run_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_two_runs_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_output_folder, setup, teardown),

@@ -70,6 +70,7 @@ static ch4_status fake_process(ch4_stage *stage, void *state, const ch4_stage_wi
     (void)state;
     if (!strcmp(me, "chain") && w->index > 0 && !ch4_stage_has(stage, &w->clip, w->index - 1, "animate")) return CH4_EAGAIN;
     ch4_status status = misbehave(stage, w->clip.input, w->index, err);
+    if (told("note", w->index)) ch4_stage_note(stage, &w->clip, "%s says %" PRId64, me, w->index);
     return status ? status : write_file(stage, w->output, w->index, err);
 }
 

@@ -3,6 +3,7 @@
  *   crash   abort() at that window, once          poison  abort() at that window, always
  *   hang    no progress at that window, once      fail    CH4_EIO at that window, once
  *   bad     CH4_EFORMAT at that window            slow    50 ms for every window
+ *   note    says so at that window
  *   config  open() fails with CH4_ECONFIG         late    open() never returns
  *   liar    says ready, then only sleeps          deaf    the same, and ignores SIGTERM
  *   early   exit 0 before ready

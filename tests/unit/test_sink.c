@@ -144,7 +144,8 @@ static int tear_down(void **state)
 static ch4_status finish(const char *mesh, ch4_sink_report *report, ch4_err *err)
 {
     ch4_config config = {.sink = {.glb = true}, .mesh = {.path = (char *)(uintptr_t)mesh}};
-    const ch4_sink_clip clip = {.name = "clip", .dir = dir, .input = "clip.mp4", .n_windows = WINDOWS};
+    const char *const notes[] = {"said by a stage"};
+    const ch4_sink_clip clip = {.name = "clip", .dir = dir, .input = "clip.mp4", .n_windows = WINDOWS, .notes = notes, .n_notes = 1};
     return ch4_sink_finish_clip(&clip, &config, report, err);
 }
 
@@ -188,7 +189,8 @@ static void joins_windows_in_the_order_of_the_video(void **state)
     assert_float_equal(json_number_value(json_array_get(json_array_get(K, 0), 2)), 64 - 8, 1e-12);
     assert_float_equal(json_number_value(json_array_get(json_array_get(K, 1), 2)), 64 + 20, 1e-12);
     assert_int_equal(json_integer_value(json_object_get(summary, "frames")), FRAMES);
-    assert_int_equal(json_array_size(json_object_get(summary, "notes")), 1);
+    assert_int_equal(json_array_size(json_object_get(summary, "notes")), 2);
+    assert_string_equal(json_string_value(json_array_get(json_object_get(summary, "notes"), 0)), "said by a stage");
     json_t *field = json_object_get(summary, "field");
     assert_string_equal(json_string_value(json_object_get(field, "inside")), "positive");
     assert_string_equal(json_string_value(json_object_get(field, "probed")), "negative");
