@@ -66,7 +66,7 @@ FUZZ_C := $(wildcard tests/fuzz/fuzz_*.c)
 LONG_PROGS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/long/*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_C))
 
-.PHONY: all deps test-long test-long-run test unit kernel-test fuzz demo lint bench bench-drift bench-drift-run bench-truth bench-truth-run clean help fuzz-run test-run demo-run lint-run bench-run
+.PHONY: all deps kernel-bench test-long test-long-run test unit kernel-test fuzz demo lint bench bench-drift bench-drift-run bench-truth bench-truth-run clean help fuzz-run test-run demo-run lint-run bench-run
 all: $(PROGS)
 
 # --- installing what is missing ----------------------------------------------------------------------------------------
@@ -130,6 +130,8 @@ unit: $(filter $(B)/tests/unit/% $(B)/tests/kernel/%,$(TESTS))
 	$(Q)tests/run $(B) $^
 kernel-test: $(filter $(B)/tests/kernel/%,$(TESTS))
 	$(Q)tests/run $(B) $^
+kernel-bench: $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/kernel/bench_*.c))
+	$(Q)for b in $^; do $$b || exit 1; done
 test-run: $(PROGS) $(TESTS) $(FUZZERS) $(LONG_PROGS)
 	$(Q)tests/run $(B) $(TESTS) $(SH_TESTS)
 
@@ -181,6 +183,7 @@ help:
 	@echo "make test       install what is missing, build, run all tests; ends with 'N passed, N failed'"
 	@echo "make unit       unit and kernel tests only"
 	@echo "make test-long  the denoiser at its published size: 7 GB of disk, 9 GB of memory, some minutes"
+	@echo "make kernel-bench  what half-precision weights cost"
 	@echo "make fuzz       mutates hostile inputs of every reader; what=NAME seconds=N for one"
 	@echo "make kernel-test  every operation of every backend against ref"
 	@echo "make bench-truth  every number of docs/results.md again, from nothing (up to half an hour on two cores)"

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/base.h"
 #include "bundle/bundle.h"
@@ -93,6 +94,13 @@ static ch4_status on_event(void *ctx, ch4_nn *nn, const ch4_probe_event *e, ch4_
     return nn->ops->download(nn, &host, e->x, err);
 }
 
+static double processor_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 /* A line of /proc/self/status, in GiB. */
 static double status_gib(const char *key)
 {
@@ -135,16 +143,19 @@ static ch4_status forward(const char *dir, const char *weights, const char *offl
         st = make_inputs(&in, ch4_denoiser_get_config(den), err);
     if (!st)
         st = ch4_denoiser_begin(den, T, in.N, in.context, S, err);
-    double loaded = ch4_clock_seconds();
+    double loaded = ch4_clock_seconds(), processor = processor_seconds();
     const ch4_probe probe = {on_event, &in};
     if (!st)
         st = ch4_denoiser_forward(den, in.v, &(ch4_denoiser_in){.x = in.x, .time = time, .framestep = framestep, .use_context = true}, &probe, err);
     double done = ch4_clock_seconds();
+    processor = processor_seconds() - processor;
     if (!st) {
         const ch4_denoiser_config *c = ch4_denoiser_get_config(den);
         double work = flops(c, in.N);
-        printf("weights %s, offload %s: load %.1f s, forward %.1f s, %.2f TFLOP, %.1f GFLOP/s on %d threads, peak %.2f GiB resident, %.2f GiB private\n", weights, offload,
-               loaded - begin, done - loaded, work / 1e12, work / 1e9 / (done - loaded), nn->n_threads, status_gib("VmHWM:"), status_gib("VmData:"));
+        printf("weights %s, offload %s: load %.1f s, forward %.1f s (%.1f s of processor time), %.2f TFLOP\n", weights, offload, loaded - begin, done - loaded, processor,
+               work / 1e12);
+        printf("%.1f GFLOP/s on %d threads, %.1f per second of processor time; peak %.2f GiB resident, %.2f GiB private\n", work / 1e9 / (done - loaded), nn->n_threads,
+               work / 1e9 / processor, status_gib("VmHWM:"), status_gib("VmData:"));
         const ch4_named_tensor keep[] = {{"v", CH4_F32(in.v, in.N, c->in_channels)},
                                          {"context", CH4_F32(in.context, 1, S, c->context_width)},
                                          {"block_in", CH4_F32(in.block_in, in.N + 1, c->width)},
