@@ -38,4 +38,23 @@ check_grep '"n_total": 2' "$ch4_tmp/bench/report/actionbench.summary.json"
 check_grep '3 clips, 2 failed .1 of them without any result.' "$ch4_tmp/out"
 check_grep '^without +nearest_chained' "$ch4_tmp/out"
 check_status 2 "$eval" "$ch4_tmp/bench/pred" --gt "$ch4_tmp/bench/gt" --align sideways
+
+begin minibench_truth_is_at_its_floor_and_everything_is_written
+check_status 0 "$synth" minibench "$ch4_tmp/mb" --objects twister,folder --points 2000 --size 64 --quiet
+check_status 0 "$1/bin/chain4d" eval "$ch4_tmp/mb/oracle" --gt "$ch4_tmp/mb/data" --out "$ch4_tmp/mb/report" --shape --grid 16
+check_grep '^surfaces 2/2 ' "$ch4_tmp/err"
+check_grep '^folder_static_s1 +nearest_chained ' "$ch4_tmp/out"
+check_grep '^mean of 2 +oracle .* 1.000 +1.000 +0.0000$' "$ch4_tmp/out"
+for f in bench.csv bench.json frames.csv bench_cd_motion.png frames_cd_motion.png shape.csv shape_iou.png; do
+    check_status 0 test -s "$ch4_tmp/mb/report/$f"
+done
+check_grep '^twister_static_s1,static,,ok,0.0' "$ch4_tmp/mb/report/bench.csv"
+
+begin one_bad_clip_does_not_stop_the_rest
+echo junk >"$ch4_tmp/mb/oracle/folder_static_s1/mesh_03.glb"
+check_status 1 "$eval" "$ch4_tmp/mb/oracle" --gt "$ch4_tmp/mb/data" --no-normals --quiet
+check_grep '^folder_static_s1 +failed: .*mesh_03.glb' "$ch4_tmp/out"
+check_grep '^twister_static_s1 +ours ' "$ch4_tmp/out"
+check_grep '^mean of 2 +ours, failed=static' "$ch4_tmp/out"
+check_grep '1 clips could not be scored' "$ch4_tmp/err"
 finish

@@ -1,6 +1,6 @@
 #include "tools/eval/eval_request.h"
 
-#include "tools/eval/progress.h"
+#include "tools/eval/clip_progress.h"
 
 typedef struct job {
     ch4_progress progress;

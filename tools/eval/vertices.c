@@ -5,7 +5,7 @@
 
 #include "tools/eval/eval_score.h"
 #include "tools/eval/families.h"
-#include "tools/eval/progress.h"
+#include "tools/eval/clip_progress.h"
 
 typedef struct job {
     const ch4_eval_pairs *pairs;

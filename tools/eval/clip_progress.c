@@ -1,4 +1,4 @@
-#include "tools/eval/progress.h"
+#include "tools/eval/clip_progress.h"
 
 #include <stdio.h>
 #include <string.h>

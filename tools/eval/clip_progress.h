@@ -1,6 +1,6 @@
 /* Progress over clips on stderr: a bar on a terminal, else a line for each clip. Calls may come from several threads. */
-#ifndef CH4_EVAL_PROGRESS_H
-#define CH4_EVAL_PROGRESS_H
+#ifndef CH4_EVAL_CLIP_PROGRESS_H
+#define CH4_EVAL_CLIP_PROGRESS_H
 
 #include <pthread.h>
 
