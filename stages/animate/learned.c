@@ -35,24 +35,45 @@ static ch4_status make_query(float *query, const ch4_animate_input *in, bool inw
     return st;
 }
 
+/* How far the work is; told after each block and chunk of vertices too, which at full size can take minutes on a processor. */
+typedef struct pulse {
+    const ch4_learned_options *options;
+    int64_t done, total;
+} pulse;
+
+static ch4_status tell(const pulse *p, ch4_err *err)
+{
+    const ch4_learned_options *o = p->options;
+    return o->progress && !o->progress(o->ctx, p->done, p->total) ? ch4_err_set(err, CH4_ECANCELED, "canceled") : CH4_OK;
+}
+
+static ch4_status on_event(void *ctx, ch4_nn *nn, const ch4_probe_event *event, ch4_err *err)
+{
+    (void)nn;
+    return event->point == CH4_PROBE_BLOCK_OUT ? tell(ctx, err) : CH4_OK;
+}
+
 static ch4_status run_frames(float *vertices, ch4_temporal_decoder *dec, const ch4_animate_input *in, const float *query, const float *alpha,
                              const ch4_learned_options *o, ch4_err *err)
 {
     ch4_temporal_mode mode = ch4_temporal_decoder_get_config(dec)->mode;
+    pulse p = {.options = o, .total = in->F};
+    const ch4_probe probe = {on_event, &p};
     ch4_status st = CH4_OK;
     for (int64_t f = 0; !st && f < in->F; f++) {
         float *out = vertices + 3 * f * in->V;
         if (f == in->a) {
             memcpy(out, in->vert, (size_t)in->V * 3 * sizeof *out);
         } else {
-            st = ch4_temporal_decoder_target(dec, alpha[in->a], alpha[f], NULL, err);
+            st = ch4_temporal_decoder_target(dec, alpha[in->a], alpha[f], &probe, err);
             if (!st)
-                st = ch4_temporal_decoder_query(dec, out, query, in->V, NULL, err);
+                st = ch4_temporal_decoder_query(dec, out, query, in->V, &probe, err);
             if (!st)
                 ch4_temporal_decoder_apply(out, out, query, in->V, mode, 1.0f);
         }
-        if (!st && o->progress && !o->progress(o->ctx, f + 1, in->F))
-            st = ch4_err_set(err, CH4_ECANCELED, "canceled");
+        p.done = f + 1;
+        if (!st)
+            st = tell(&p, err);
     }
     return st;
 }

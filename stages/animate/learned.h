@@ -8,7 +8,7 @@
 
 typedef struct ch4_learned_options {
     bool inward; /* the normals that the network is given point into the object */
-    bool (*progress)(void *ctx, int64_t done, int64_t total); /* after each frame; false cancels; may be NULL */
+    bool (*progress)(void *ctx, int64_t done, int64_t total); /* frames done, told several times in each; false cancels; may be NULL */
     void *ctx;
 } ch4_learned_options;
 
