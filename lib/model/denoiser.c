@@ -24,6 +24,8 @@ struct ch4_denoiser {
     ch4_tensor *saved;    /* [num_layers/2] outputs that the upper half takes up again */
     ch4_tensor *kv;       /* [num_layers] keys and values of the context, once they are made */
     bool *kv_made;        /* [num_layers] */
+    bool (*beat)(void *ctx);
+    void *beat_ctx;
     float *host;          /* sinusoid and rotation tables before they are uploaded */
 };
 
@@ -229,6 +231,12 @@ void ch4_denoiser_close(ch4_denoiser **out)
     *out = NULL;
 }
 
+void ch4_denoiser_set_pulse(ch4_denoiser *den, bool (*beat)(void *ctx), void *ctx)
+{
+    den->beat = beat;
+    den->beat_ctx = ctx;
+}
+
 const ch4_denoiser_config *ch4_denoiser_get_config(const ch4_denoiser *den)
 {
     return &den->config;
@@ -368,6 +376,8 @@ ch4_status ch4_denoiser_forward(ch4_denoiser *den, float *v, const ch4_denoiser_
             st = make_kv(den, block, i, err);
         if (!st)
             st = ch4_block_forward(block, &run, out, h, i > half ? &den->saved[2 * half - i] : NULL, err);
+        if (!st && den->beat && !den->beat(den->beat_ctx))
+            st = ch4_err_set(err, CH4_ECANCELED, "canceled");
         h = out;
     }
     if (st)

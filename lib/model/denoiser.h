@@ -56,6 +56,10 @@ ch4_status ch4_denoiser_survey(const ch4_denoiser_config *config, const ch4_safe
 /* Bytes that begin reserves for such a window, besides the weights. */
 ch4_status ch4_denoiser_workspace(size_t *out, const ch4_denoiser_config *config, int64_t T, int64_t N, int64_t S, ch4_err *err);
 
+/* From now on beat(ctx) is called after each block of a forward pass, which at full size takes minutes on a processor; false ends the pass with
+ * CH4_ECANCELED. NULL: nobody is told. */
+void ch4_denoiser_set_pulse(ch4_denoiser *den, bool (*beat)(void *ctx), void *ctx);
+
 const ch4_denoiser_config *ch4_denoiser_get_config(const ch4_denoiser *den);
 
 /* Starts a window of T frames of N tokens: reserves memory (kept for later windows of at most this size) and takes the context [T,S,Cc], whose

@@ -15,6 +15,8 @@
 #include "stages/denoise/steer.h"
 
 typedef struct denoise {
+    ch4_stage *stage;
+    int64_t done, total; /* steps of the window in hand */
     ch4_nn *nn;
     ch4_bundle *bundle;
     ch4_denoise_plan plan;
@@ -61,10 +63,18 @@ static ch4_status load_mesh(denoise *s, const ch4_config *config, ch4_err *err)
     return CH4_OK;
 }
 
+/* A step of a full-size network takes hours on a processor: every block of it is a sign of life. */
+static bool on_block(void *ctx)
+{
+    const denoise *s = ctx;
+    ch4_stage_progress(s->stage, s->done, s->total);
+    return !ch4_stage_canceled(s->stage);
+}
+
 /* Everything that a window can need is opened before ready, so that a bad model or mesh ends the run at once. */
 static ch4_status open_networks(denoise *s, ch4_err *err)
 {
-    ch4_denoiser *den, *image;
+    ch4_denoiser *den, *image = NULL;
     ch4_image_encoder *enc;
     ch4_image_processor processor;
     ch4_vae *vae;
@@ -84,6 +94,9 @@ static ch4_status open_networks(denoise *s, ch4_err *err)
         st = ch4_bundle_get_vae_decoder(s->bundle, &vae, err);
     if (st)
         return st;
+    ch4_denoiser_set_pulse(den, on_block, s);
+    if (image)
+        ch4_denoiser_set_pulse(image, on_block, s);
     s->N = ch4_denoiser_get_config(den)->num_tokens;
     s->d = ch4_denoiser_get_config(den)->in_channels;
     if (ch4_image_encoder_get_config(enc)->width != ch4_denoiser_get_config(den)->context_width)
@@ -122,6 +135,7 @@ ch4_status ch4_denoise_open(ch4_stage *stage, void **state, ch4_err *err)
     if (st)
         return st;
     *state = s;
+    s->stage = stage;
     st = ch4_nn_open(&s->nn, config->run.device == CH4_CONFIG_REF ? "ref" : "cpu", ch4_pool_threads(stage->pool), err);
     if (!st)
         st = ch4_bundle_open(&s->bundle, config->run.model, s->nn, err);
@@ -422,12 +436,15 @@ static ch4_status note_unfamiliar(const denoise *s, ch4_stage *stage, const ch4_
 
 static void on_step(void *ctx, int64_t done, int64_t total)
 {
-    ch4_stage_progress(ctx, done, total);
+    denoise *s = ctx;
+    s->done = done;
+    s->total = total;
+    ch4_stage_progress(s->stage, done, total);
 }
 
 static bool on_canceled(void *ctx)
 {
-    return ch4_stage_canceled(ctx);
+    return ch4_stage_canceled(((const denoise *)ctx)->stage);
 }
 
 static ch4_status run_steered(denoise *s, work *w, ch4_denoise_in *in, ch4_err *err)
@@ -447,6 +464,7 @@ static ch4_status run_steered(denoise *s, work *w, ch4_denoise_in *in, ch4_err *
 static ch4_status generate(denoise *s, ch4_stage *stage, const ch4_stage_window *window, work *w, ch4_err *err)
 {
     uint64_t seed = s->plan.seed + (uint64_t)window->index;
+    s->done = s->total = 0;
     ch4_status st = ch4_denoise_context(&w->context, &w->S, &w->grid, s->bundle, w->frames.rgb, w->frames.T, w->frames.side, err);
     if (!st)
         st = note_unfamiliar(s, stage, window, w, err);
@@ -457,7 +475,7 @@ static ch4_status generate(denoise *s, ch4_stage *stage, const ch4_stage_window 
     if (!st && !w->mask[0])
         st = make_anchor(s, stage, window, w, seed, err);
     ch4_denoise_in in = {.T = w->frames.T, .N = s->N, .d = s->d, .S = w->S, .context = w->context, .framestep = w->framestep, .known = w->known,
-                               .mask = w->mask, .anchor = w->anchor, .seed = seed, .on_step = on_step, .canceled = on_canceled, .ctx = stage, .pool = stage->pool};
+                               .mask = w->mask, .anchor = w->anchor, .seed = seed, .on_step = on_step, .canceled = on_canceled, .ctx = s, .pool = stage->pool};
     return st ? st : run_steered(s, w, &in, err);
 }
 

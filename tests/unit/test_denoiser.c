@@ -133,6 +133,38 @@ static void zero_context_equals_its_shortcut(void **state)
     ch4_denoiser_close(&den);
 }
 
+static bool count_to_three(void *ctx)
+{
+    return ++*(int *)ctx < 3;
+}
+
+static bool count_on(void *ctx)
+{
+    ++*(int *)ctx;
+    return true;
+}
+
+static void every_block_is_told_and_may_be_the_last(void **state)
+{
+    (void)state;
+    ch4_denoiser *den = open_tiny(CH4_DENOISER_TEMPORAL);
+    float v[T * N * D], time[T] = {0, 500};
+    int n = 0;
+    const ch4_denoiser_in in = {.x = x, .time = time, .framestep = framestep, .use_context = true};
+    assert_int_equal(ch4_denoiser_begin(den, T, N, context, S, NULL), CH4_OK);
+    ch4_denoiser_set_pulse(den, count_on, &n);
+    assert_int_equal(ch4_denoiser_forward(den, v, &in, NULL, NULL), CH4_OK);
+    assert_int_equal(n, 5);
+    n = 0;
+    ch4_denoiser_set_pulse(den, count_to_three, &n);
+    assert_int_equal(ch4_denoiser_forward(den, v, &in, NULL, NULL), CH4_ECANCELED);
+    assert_int_equal(n, 3);
+    ch4_denoiser_set_pulse(den, NULL, NULL);
+    assert_int_equal(ch4_denoiser_forward(den, v, &in, NULL, NULL), CH4_OK);
+    assert_int_equal(n, 3);
+    ch4_denoiser_close(&den);
+}
+
 static void run_capture(const ch4_capture_config *g, float *attention, float *mass, float *patch, ch4_err *err, ch4_status *st)
 {
     ch4_denoiser *den = open_tiny(CH4_DENOISER_TEMPORAL);
@@ -232,6 +264,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(temporal_matches_known_numbers), cmocka_unit_test(image_kind_matches_known_numbers),
         cmocka_unit_test(sampling_matches_known_numbers_and_pins_known_frames), cmocka_unit_test(zero_context_equals_its_shortcut),
+        cmocka_unit_test(every_block_is_told_and_may_be_the_last),
         cmocka_unit_test(capture_matches_known_numbers), cmocka_unit_test(capture_knows_its_direction), cmocka_unit_test(bad_files_are_named),
         cmocka_unit_test(compiled_names_are_accepted),
     };
