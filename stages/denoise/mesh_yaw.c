@@ -15,7 +15,7 @@ enum { YAWS = 24, REFINEMENTS = 2, SAMPLES = 1500, GRID = 32, BOX_STEPS = 5, DRA
 static const double FOCAL = 2.1875;     /* of half the picture's side */
 static const double NOISE_LEVEL = 0.5;  /* where the flow matching error tells most */
 static const double OUTLINE_WEIGHT = 3; /* of the overlap against the mean squared error of the velocity */
-static const double CLEAR = 0.1;        /* a turn must gain this much: a mesh that stands right stays as it is */
+static const double CLEAR = 0.2;        /* a turn must gain this much: a mesh that stands right stays as it is */
 
 /* --- the outline ----------------------------------------------------------------------------------------------------------------- */
 
