@@ -18,6 +18,10 @@ check_grep 'creature_s1000008: chain4d run: exit 3' "$ch4_tmp/err"
 check_grep "^run $ch4_tmp/m/gt/creature_s1000007/video.mp4 --mesh $ch4_tmp/m/gt/creature_s1000007/anchor.obj -o $ch4_tmp/m/runs/creature_s1000007 --quiet --set sink.keep=true --set denoise.steps=4$" "$ch4_tmp/build/bin/calls"
 check test "$(wc -l <"$ch4_tmp/build/bin/calls")" -eq 2
 
+begin without_the_mesh
+CH4_BUILD=$ch4_tmp/build check_status 3 "$measure" --video-only "$ch4_tmp/v" 1 1000007
+check_grep "^run $ch4_tmp/v/gt/creature_s1000007/video.mp4 -o $ch4_tmp/v/runs/creature_s1000007 --quiet --set sink.keep=true$" "$ch4_tmp/build/bin/calls"
+
 begin training_seeds_are_refused
 CH4_BUILD=$ch4_tmp/build check_status 2 "$measure" "$ch4_tmp/m" 2 999999
 finish
