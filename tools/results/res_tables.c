@@ -213,7 +213,7 @@ void ch4_res_write_minibench(ch4_res_page *p)
     static const char *const COLUMN[] = {"aj", "delta_avg", "oa"};
     fputs("## minibench\n\nEight objects whose kind of body and motion no training has seen ([synth.md](synth.md)): ", p->out);
     ch4_res_clips(p, "minibench.mesh");
-    fputs(", static camera. Every object is here.\n\n", p->out);
+    fputs(", static camera. Every object is here.\nThe coordinates are turned about y by -125 degrees, so that the camera stands where that of the training does; the pictures are the same.\n\n", p->out);
     objects_table(p, 0);
     objects_table(p, 1);
     objects_plot(p);
