@@ -73,7 +73,7 @@ void ch4_cal_print(FILE *out, const ch4_cal_result *r, int64_t rows)
     print_choice(out, "model.yaml now", &r->now, r->steps);
     print_choice(out, "best found", &r->best, r->steps);
     fprintf(out, "%s\n", r->better ? "The best found is better by more than the noise of these clips."
-                                   : "The difference is within the noise of these clips: model.yaml stays as it is.");
+                                   : "The best found is not better by more than the noise, or not on the held-out clips: model.yaml stays as it is.");
 }
 
 /* --- CSV, JSON --------------------------------------------------------------------------------------------------------------------------------------- */

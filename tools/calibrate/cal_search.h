@@ -48,7 +48,7 @@ typedef struct ch4_cal_result {
     bool identity;              /* top-1 means something: tokens keep their number from frame to frame */
     ch4_cal_choice now;         /* what model.yaml says; n = 0 where that is more than CH4_CAL_MOST heads */
     ch4_cal_choice best;
-    bool better;                /* best is better than now by more than noise; otherwise best is now */
+    bool better;                /* best is better than now by more than noise, and on the held-out clips, if there are any, too */
     int64_t n_failed;           /* clips that could not be opened */
     size_t clip_bytes, map_bytes; /* of all clips in memory; of the file of maps */
 } ch4_cal_result;

@@ -201,5 +201,7 @@ ch4_status ch4_cal_choose(ch4_cal_work *s, ch4_err *err)
     s->out->better = ch4_cal_better(now, g.error, s->out->n_choosing, s->options->accept);
     conclude(s, &s->out->now, &last, 1, &reading, now);
     conclude(s, &s->out->best, g.slot, g.n, &g.reading, g.error);
+    /* The best of many is flattered by the clips that chose it: clips that did not must agree. */
+    if (s->out->n_clip > s->out->n_choosing && !(s->out->best.held < s->out->now.held)) s->out->better = false;
     return CH4_OK;
 }
