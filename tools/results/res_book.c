@@ -150,12 +150,3 @@ ch4_res_mean ch4_res_average(const double *x, int64_t n)
     m.se = m.n > 1 ? sqrt(square / (double)(m.n - 1) / (double)m.n) : (double)NAN;
     return m;
 }
-
-ch4_status ch4_res_get_mean(ch4_res_mean *out, ch4_res_book *book, const char *case_name, const char *file, const char *method, const char *column, ch4_err *err)
-{
-    ch4_res_values v;
-    ch4_status st = ch4_res_get(&v, book, case_name, file, method, column, err);
-    if (!st) *out = ch4_res_average(v.x, v.n);
-    ch4_res_values_fini(&v);
-    return st;
-}

@@ -39,7 +39,4 @@ typedef struct ch4_res_mean {
 
 ch4_res_mean ch4_res_average(const double *x, int64_t n);
 
-/* ch4_res_get and ch4_res_average in one. */
-ch4_status ch4_res_get_mean(ch4_res_mean *out, ch4_res_book *book, const char *case_name, const char *file, const char *method, const char *column, ch4_err *err);
-
 #endif

@@ -24,8 +24,7 @@ static const struct {
 
 static void put_figure(ch4_res_page *p, FILE *out, const char *case_name, size_t set, int which, size_t k)
 {
-    ch4_res_values v = {0};
-    if (!p->status) p->status = ch4_res_get(&v, &p->book, case_name, FIGURE[k].file, FIGURE[k].method, FIGURE[k].column, p->err);
+    ch4_res_values v = ch4_res_values_of(p, case_name, FIGURE[k].file, FIGURE[k].method, FIGURE[k].column);
     int64_t clip = p->status ? 0 : find_clip(&v, set, which);
     if (!p->status && clip < v.n && !isnan(v.x[clip]))
         fprintf(out, "%s %s %s %s %s %.6g\n", case_name, v.name[clip], FIGURE[k].file, FIGURE[k].method ? FIGURE[k].method : "-", FIGURE[k].column, v.x[clip]);

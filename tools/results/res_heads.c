@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tools/plot/plot.h"
 #include "tools/results/res_page.h"
@@ -97,6 +98,7 @@ void ch4_res_write_heads(ch4_res_page *p)
     json_error_t why;
     if (p->status) return;
     snprintf(path, sizeof(path), "%s/heads.json", p->request->scores);
+    if (access(path, R_OK)) return ch4_res_note_missing(p, "heads.json");
     json_t *root = json_load_file(path, 0, &why);
     if (!root) {
         p->status = ch4_err_set(p->err, CH4_EFORMAT, "%s: %s", path, why.text);

@@ -4,13 +4,34 @@
 #include <math.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "bundle/model_info.h"
 
+ch4_res_values ch4_res_values_of(ch4_res_page *p, const char *case_name, const char *file, const char *method, const char *column)
+{
+    char path[4096];
+    ch4_res_values v = {0};
+    if (p->status) return v;
+    snprintf(path, sizeof(path), "%s/%s/done", p->request->scores, case_name);
+    if (access(path, R_OK) == 0) p->status = ch4_res_get(&v, &p->book, case_name, file, method, column, p->err);
+    else ch4_res_note_missing(p, case_name);
+    return v;
+}
+
+void ch4_res_note_missing(ch4_res_page *p, const char *case_name)
+{
+    char quoted[80];
+    size_t used = strlen(p->missing);
+    snprintf(quoted, sizeof(quoted), "`%s`", case_name);
+    if (!strstr(p->missing, quoted)) snprintf(p->missing + used, sizeof(p->missing) - used, "%s%s", used ? ", " : "", quoted);
+}
+
 ch4_res_mean ch4_res_mean_of(ch4_res_page *p, const char *case_name, const char *file, const char *method, const char *column)
 {
-    ch4_res_mean m = {0, (double)NAN, (double)NAN};
-    if (!p->status) p->status = ch4_res_get_mean(&m, &p->book, case_name, file, method, column, p->err);
+    ch4_res_values v = ch4_res_values_of(p, case_name, file, method, column);
+    ch4_res_mean m = ch4_res_average(v.x, v.n);
+    ch4_res_values_fini(&v);
     return m;
 }
 
@@ -39,8 +60,7 @@ double ch4_res_generated_iou(ch4_res_page *p, const char *case_name)
 
 void ch4_res_clips(ch4_res_page *p, const char *case_name)
 {
-    ch4_res_values v = {0};
-    if (!p->status) p->status = ch4_res_get(&v, &p->book, case_name, "bench", "ours", "cd_4d", p->err);
+    ch4_res_values v = ch4_res_values_of(p, case_name, "bench", "ours", "cd_4d");
     if (p->status) return;
     int64_t failed = v.n - ch4_res_average(v.x, v.n).n;
     if (v.n) fprintf(p->out, "%s to %s, %lld clips", v.name[0], v.name[v.n - 1], (long long)v.n);
@@ -77,6 +97,7 @@ static void write_head(ch4_res_page *p)
 
 static void write_tail(ch4_res_page *p)
 {
+    if (p->missing[0]) fprintf(p->out, "**Not run, and therefore dashes above: %s.**\n\n", p->missing);
     fputs("## How to read these numbers\n\n"
           "* The held-out creatures come from the generator of the training data, with seeds that neither training nor any choice has seen: same body plans, camera and colours. minibench's\n"
           "  objects and motions were in no training at all.\n"

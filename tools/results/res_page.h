@@ -21,6 +21,7 @@ typedef struct ch4_res_page {
     const ch4_res_request *request;
     char weights[80]; /* checksum of the model's weights, from model.yaml */
     char supervised[256]; /* "layer 3 head 0, layer 4 head 0": heads that saw an alignment loss in training; empty: none */
+    char missing[512];    /* cases that were not run: their numbers are dashes, and the page says so */
     ch4_status status;
     ch4_err *err;
 } ch4_res_page;
@@ -30,7 +31,13 @@ ch4_status ch4_res_write(const ch4_res_request *request, ch4_err *err);
 
 /* --- res_page.c: pieces ---------------------------------------------------------------------------------------------------------------------- */
 
-/* Mean over clips; {0, NAN, NAN} after an error. */
+/* Values by clip as of ch4_res_get; n = 0 after an error and for a case that was not run. Free with ch4_res_values_fini. */
+ch4_res_values ch4_res_values_of(ch4_res_page *p, const char *case_name, const char *file, const char *method, const char *column);
+
+/* The page will say that this case was not run. */
+void ch4_res_note_missing(ch4_res_page *p, const char *case_name);
+
+/* Mean over clips; {0, NAN, NAN} where there are no values. */
 ch4_res_mean ch4_res_mean_of(ch4_res_page *p, const char *case_name, const char *file, const char *method, const char *column);
 
 /* "0.1234 ± 0.0012", "0.1234" for one clip, "–" for none. */

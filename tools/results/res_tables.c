@@ -113,8 +113,8 @@ static void spread_plot(ch4_res_page *p)
     ch4_plot_series series[N];
     snprintf(path, sizeof(path), "%s/creatures.png", p->request->plots);
     for (int i = 0; i < N && !p->status; i++) {
-        p->status = ch4_res_get(&v[i], &p->book, LINE[i].case_name, "eval", NULL, LINE[i].column, p->err);
-        if (!p->status) qsort(v[i].x, (size_t)v[i].n, sizeof(double), by_value);
+        v[i] = ch4_res_values_of(p, LINE[i].case_name, "eval", NULL, LINE[i].column);
+        if (v[i].n) qsort(v[i].x, (size_t)v[i].n, sizeof(double), by_value);
         series[i] = (ch4_plot_series){.name = LINE[i].name, .n = v[i].n, .y = v[i].x, .dashed = i >= 2};
     }
     const ch4_plot plot = {.title = "Held-out creatures: error of moving points, clips sorted", .x_label = "clip, sorted for each line", .y_label = "mean distance to the truth",
@@ -147,8 +147,7 @@ static int64_t object_values(ch4_res_page *p, const char *case_name, const char 
 {
     int64_t n = 0;
     for (int m = 0; m < METHODS && !p->status; m++) {
-        ch4_res_values v = {0};
-        p->status = ch4_res_get(&v, &p->book, case_name, "bench", METHOD[m], "cd_motion", p->err);
+        ch4_res_values v = ch4_res_values_of(p, case_name, "bench", METHOD[m], "cd_motion");
         n = m == 0 ? (v.n < OBJECTS ? v.n : OBJECTS) : n;
         for (int64_t i = 0; i < n; i++) value[m][i] = (double)NAN;
         for (int64_t i = 0; i < n && !p->status; i++) {

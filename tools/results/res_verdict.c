@@ -8,9 +8,12 @@ static void verdict(ch4_res_page *p, const char *what, double limit, double reac
 {
     bool met = below ? reached <= limit : reached >= limit;
     double missed = below ? reached - limit : limit - reached;
+    if (isnan(reached) || isnan(limit)) {
+        fprintf(p->out, "| %s | – | – | not known |\n", what);
+        return;
+    }
     fprintf(p->out, "| %s | %s %.*f | %.*f | ", what, below ? "at most" : "at least", digits, limit, digits, reached);
-    if (isnan(reached)) fputs("not known", p->out);
-    else if (met) fputs("met", p->out);
+    if (met) fputs("met", p->out);
     else fprintf(p->out, "**missed by %.*f**", digits, missed);
     fputs(" |\n", p->out);
 }
@@ -18,10 +21,8 @@ static void verdict(ch4_res_page *p, const char *what, double limit, double reac
 /* Clips on which our CD-M is below the truth's frame 0 held still. */
 static double count_better(ch4_res_page *p, const char *case_name)
 {
-    ch4_res_values ours = {0}, still = {0};
+    ch4_res_values ours = ch4_res_values_of(p, case_name, "bench", "ours", "cd_motion"), still = ch4_res_values_of(p, case_name, "bench", "static", "cd_motion");
     double n = 0;
-    if (!p->status) p->status = ch4_res_get(&ours, &p->book, case_name, "bench", "ours", "cd_motion", p->err);
-    if (!p->status) p->status = ch4_res_get(&still, &p->book, case_name, "bench", "static", "cd_motion", p->err);
     for (int64_t i = 0; !p->status && i < ours.n && i < still.n; i++) n += ours.x[i] < still.x[i];
     ch4_res_values_fini(&ours);
     ch4_res_values_fini(&still);
