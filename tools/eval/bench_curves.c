@@ -10,8 +10,8 @@ static const struct {
     const char *key, *title;
     bool plot;
 } CURVE[CH4_BENCH_CURVES] = {
-    {"cd_3d", "CD-3D", false},          {"cd_4d", "CD-4D", true},      {"cd_motion", "CD-M", true},       {"nc_gt", "NC-GT", false},
-    {"edge_stretch", "mean edge stretch", false}, {"volume", "volume / first", false}, {"diagonal", "diagonal / first", false}, {"opposed", "share of opposed faces", false},
+    {"cd_3d", "CD-3D", false}, {"cd_4d", "CD-4D", true}, {"cd_motion", "CD-M", true}, {"nc_gt", "NC-GT", false}, {"edge_stretch", "mean edge stretch", false},
+    {"volume", "volume / first", false}, {"diagonal", "diagonal / first", false}, {"opposed", "share of opposed faces", false},
 };
 
 /* --- over frames --------------------------------------------------------------------------------------------------------------------------------- */
@@ -75,7 +75,9 @@ static ch4_status plot_means(const char *path, const char *title, const char *x_
             y[m * n + at] = count ? sum / (double)count : NAN;
             any = any || count;
         }
-        if (any) series[lines++] = (ch4_plot_series){.name = ch4_bench_method_name[m], .n = n, .y = y + m * n, .marks = m == CH4_BENCH_OURS, .dashed = m >= CH4_BENCH_OWN_STATIC};
+        if (!any) continue;
+        series[lines++] = (ch4_plot_series){.name = ch4_bench_method_name[m], .n = n, .y = y + m * n, .marks = m == CH4_BENCH_OURS,
+                                            .dashed = m >= CH4_BENCH_OWN_STATIC};
     }
     const ch4_plot plot = {.title = title, .x_label = x_label, .y_label = CURVE[k].title, .series = series, .n_series = lines};
     if (!st && lines) st = ch4_plot_save(path, &plot, err);

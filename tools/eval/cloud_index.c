@@ -250,11 +250,14 @@ typedef struct group {
     float limit;         /* the largest of d2: nothing beyond it matters to any of them */
 } group;
 
+/* One lane in all lanes, straight from memory. */
+static inline wide broadcast(const wide *from, int lane) { return all(((const float *)from)[lane]); }
+
 static inline void search_leaf(group *g, const ch4_cloud_index *t, int64_t i)
 {
-    const float *x = (const float *)&t->leaf[i].x, *y = (const float *)&t->leaf[i].y, *z = (const float *)&t->leaf[i].z;
+    const leaf *l = &t->leaf[i];
     for (int k = 0; k < WIDE; k++) {
-        wide dx = all(x[k]) - g->q[0], dy = all(y[k]) - g->q[1], dz = all(z[k]) - g->q[2], d2 = dx * dx + dy * dy + dz * dz;
+        wide dx = broadcast(&l->x, k) - g->q[0], dy = broadcast(&l->y, k) - g->q[1], dz = broadcast(&l->z, k) - g->q[2], d2 = dx * dx + dy * dy + dz * dz;
         g->slot = choose(d2 < g->d2, all_slots((int32_t)(i * WIDE + k)), g->slot);
         g->d2 = smaller(d2, g->d2);
     }

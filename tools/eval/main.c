@@ -82,7 +82,8 @@ static ch4_status parse(options *o, int argc, char **argv, ch4_err *err)
     static const struct option table[] = {{"gt", 1, NULL, 'g'},         {"out", 1, NULL, 'o'},        {"threads", 1, NULL, 't'},    {"align", 1, NULL, 'a'},
                                           {"samples", 1, NULL, 's'},    {"icp-points", 1, NULL, 'i'}, {"seed", 1, NULL, 'r'},       {"no-normals", 0, NULL, 'n'},
                                           {"per-frame", 0, NULL, 'f'},  {"queries", 1, NULL, 'q'},    {"quiet", 0, NULL, 'Q'},      {"compat", 0, NULL, 'c'},
-                                          {"align-baselines", 0, NULL, 'b'}, {"shape", 0, NULL, 'S'}, {"grid", 1, NULL, 'G'}, {"world-align", 1, NULL, 'w'}, {"scale-3d", 1, NULL, 'z'}, {"no-baselines", 0, NULL, 'B'}, {NULL, 0, NULL, 0}};
+                                          {"align-baselines", 0, NULL, 'b'}, {"shape", 0, NULL, 'S'}, {"grid", 1, NULL, 'G'},
+                                          {"world-align", 1, NULL, 'w'}, {"scale-3d", 1, NULL, 'z'}, {"no-baselines", 0, NULL, 'B'}, {NULL, 0, NULL, 0}};
     static const char *const QUERIES[] = {"first", "strided", NULL}, *const WORLD[] = {"none", "global", "per_track", "sim3", NULL},
                              *const SCALE[] = {"none", "median", "mean", "per_trajectory", "reproduce_2d", NULL};
     ch4_eval_request *r = &o->request;
@@ -173,7 +174,8 @@ int main(int argc, char **argv)
     mallopt(M_MMAP_THRESHOLD, 1 << 30); /* every frame needs the same arrays of some MB again: their pages are kept */
     mallopt(M_TRIM_THRESHOLD, 1 << 30);
     ch4_err err = {0};
-    options o = {.threads = 2, .request = {.bench = ch4_bench_defaults(), .auto_align = true, .grid = 64, .world_align = CH4_WORLD_GLOBAL, .tapvid3d_scaling = CH4_TAPVID3D_MEDIAN}};
+    options o = {.threads = 2, .request = {.bench = ch4_bench_defaults(), .auto_align = true, .grid = 64,
+                                           .world_align = CH4_WORLD_GLOBAL, .tapvid3d_scaling = CH4_TAPVID3D_MEDIAN}};
     o.request.bench.n_point = 0; /* as the truth */
     o.request.bench.normals = true;
     ch4_status st = parse(&o, argc, argv, &err);

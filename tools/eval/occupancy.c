@@ -133,7 +133,8 @@ static double solid_angles(const float *vert, const int32_t *face, int64_t n_fac
             const double *a = p[c], *b = p[(c + 1) % 3];
             d[c] = a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
         }
-        double det = p[0][0] * (p[1][1] * p[2][2] - p[1][2] * p[2][1]) - p[0][1] * (p[1][0] * p[2][2] - p[1][2] * p[2][0]) + p[0][2] * (p[1][0] * p[2][1] - p[1][1] * p[2][0]);
+        double det = 0;
+        for (int k = 0; k < 3; k++) det += p[0][k] * (p[1][(k + 1) % 3] * p[2][(k + 2) % 3] - p[1][(k + 2) % 3] * p[2][(k + 1) % 3]);
         sum += 2 * atan2(det, l[0] * l[1] * l[2] + d[0] * l[2] + d[1] * l[0] + d[2] * l[1]);
     }
     return sum / (4 * M_PI);

@@ -18,8 +18,10 @@ enum { IOU_POINTS = 100000 };
 static const double BOX = 1.05; /* points and grid fill [-BOX, BOX]^3 */
 
 static const char *const METHOD[METHODS] = {"ours", "oracle", "static", "own_static", "own_surfaces"};
-static const ch4_score_column COLUMN[COLUMNS] = {{"cd_l1", "CD-L1", 4, NULL}, {"cd_l2", "CD-L2", 5, NULL},  {"f_0.02", "F .02", 3, NULL},        {"f_0.03", "F .03", 3, NULL},      {"f_0.04", "F .04", 3, NULL},
-                                                {"f_0.05", "F .05", 3, NULL}, {"iou", "IoU", 3, "IoU"}, {"iou_grid", "IoU grid", 3, NULL}, {"undecided", "undecid", 4, NULL}};
+static const ch4_score_column COLUMN[COLUMNS] = {
+    {"cd_l1", "CD-L1", 4, NULL},  {"cd_l2", "CD-L2", 5, NULL},  {"f_0.02", "F .02", 3, NULL}, {"f_0.03", "F .03", 3, NULL},        {"f_0.04", "F .04", 3, NULL},
+    {"f_0.05", "F .05", 3, NULL}, {"iou", "IoU", 3, "IoU"},     {"iou_grid", "IoU grid", 3, NULL}, {"undecided", "undecid", 4, NULL},
+};
 static const ch4_score_family FAMILY = {
     .key = "shape",
     .about = "Shapes, Sculpt4D-like (its protocol is not published). CD-L1, CD-L2: half the sum of the mean, and mean squared, nearest distances; F at distances in the\n"

@@ -40,7 +40,8 @@ static ch4_status load_tracks(tracks *out, const char *path, bool predicted, ch4
 enum { OURS, STILL, VISIBLE, METHODS, COLUMNS = 8 };
 
 static const ch4_score_column COLUMN[COLUMNS] = {{"aj", "AJ", 2, "AJ"}, {"delta_avg", "delta", 2, NULL}, {"oa", "OA", 2, NULL}, {"delta_1", "d 1px", 2, NULL},
-                                                {"delta_2", "d 2px", 2, NULL}, {"delta_4", "d 4px", 2, NULL}, {"delta_8", "d 8px", 2, NULL}, {"delta_16", "d 16px", 2, NULL}};
+                                                {"delta_2", "d 2px", 2, NULL}, {"delta_4", "d 4px", 2, NULL}, {"delta_8", "d 8px", 2, NULL},
+                                                {"delta_16", "d 16px", 2, NULL}};
 static const char *const METHOD[METHODS] = {"ours", "static_2d", "always_visible"};
 
 const ch4_score_family ch4_track_family = {

@@ -15,8 +15,8 @@ enum { OURS, ORACLE, STILL, VISIBLE, CHAINED, OWN_CHAINED, METHODS };
 enum { AJ, DELTA, OA, APD, TIGHT, EPE, COVERAGE, COLUMNS };
 
 static const char *const METHOD[METHODS] = {"ours", "oracle", "static_point", "always_visible", "nearest_chained", "own_nearest_chained"};
-static const ch4_score_column COLUMN[COLUMNS] = {{"aj", "AJ", 2, "AJ"},           {"delta_avg", "delta", 2, NULL},       {"oa", "OA", 2, NULL},         {"apd3d", "APD3D", 2, NULL},
-                                                {"apd3d_tight", "tight", 2, NULL}, {"epe", "EPE", 4, NULL}, {"coverage", "cover", 3, NULL}};
+static const ch4_score_column COLUMN[COLUMNS] = {{"aj", "AJ", 2, "AJ"},           {"delta_avg", "delta", 2, NULL},       {"oa", "OA", 2, NULL},
+                                                {"apd3d", "APD3D", 2, NULL}, {"apd3d_tight", "tight", 2, NULL}, {"epe", "EPE", 4, NULL}, {"coverage", "cover", 3, NULL}};
 static const ch4_score_family FAMILY = {
     .key = "views",
     .about = "Tracks of mesh points through the run's cameras. 2D: TAP-Vid, query at the first visible frame, 256 x 256, percent. 3D: WorldTrack on moving points that\n"
@@ -226,7 +226,8 @@ static ch4_status score_own_chained(double *x, clip *c, const char *folder, bool
             for (int64_t f = 0; f < c->n_frames; f++) ch4_view_place(at(c->object, c, f, i), s, c->when[i], &c->anchor[i]);
         for (int64_t f = 1; !st && f < c->n_frames; f++) {
             start(place, c, f - 1);
-            st = ch4_eval_nearest_in_cloud(place + 3 * c->n, place, c->n, run.surface + 3 * run.surface_begin[f], run.surface_begin[f + 1] - run.surface_begin[f], pool, err);
+            st = ch4_eval_nearest_in_cloud(place + 3 * c->n, place, c->n, run.surface + 3 * run.surface_begin[f],
+                                           run.surface_begin[f + 1] - run.surface_begin[f], pool, err);
             if (!st) carry(c, f, place + 3 * c->n);
         }
         see(c, s->K, s->R, s->t, s->width, s->height);

@@ -264,7 +264,8 @@ static ch4_status take_queries(double *query, double *still, const double *gt, c
 {
     for (int64_t i = 0; i < t->n; i++) {
         const double *q = t->query + 3 * i;
-        if (!(q[2] >= 0 && q[2] <= (double)(t->n_frames - 1))) return ch4_err_set(err, CH4_EFORMAT, "%s: query %lld is in frame %g of %lld", path, (long long)i, q[2], (long long)t->n_frames);
+        if (!(q[2] >= 0 && q[2] <= (double)(t->n_frames - 1)))
+            return ch4_err_set(err, CH4_EFORMAT, "%s: query %lld is in frame %g of %lld", path, (long long)i, q[2], (long long)t->n_frames);
         query[3 * i] = q[2], query[3 * i + 1] = q[1], query[3 * i + 2] = q[0];
         for (int64_t f = 0; f < t->n_frames; f++) memcpy(still + 3 * (i * t->n_frames + f), gt + 3 * (i * t->n_frames + (int64_t)q[2]), 3 * sizeof(*still));
     }
