@@ -12,6 +12,8 @@
 #include "tools/eval/chamfer.h"
 #include "tools/eval/cloud_index.h"
 #include "tools/eval/drift.h"
+#include "tools/eval/occupancy.h"
+#include "tools/eval/pose_errors.h"
 #include "tools/eval/surface_points.h"
 #include "tools/eval/tapvid.h"
 #include "tools/eval/view_tracks.h"
@@ -219,6 +221,69 @@ static void mesh_points_are_followed_in_the_picture(void **state)
     assert_true(fabs(track[0][1][0] - 128 - 1.28 * 50 / 4.7) < 1e-3);
 }
 
+/* The octahedron is |x| + |y| / 0.6 + |z| / 0.3 < 1. */
+static void points_inside_a_mesh_are_known(void **state)
+{
+    (void)state;
+    enum { Q = 4000 };
+    static float point[3 * Q];
+    static uint8_t inside[Q];
+    float vert[K][V][3];
+    int32_t inverted[3 * F];
+    double undecided;
+    bool closed;
+    int n = 0;
+    clip_vertices(vert, 1, 0);
+    random_points(point, Q, 5, 1.05f);
+    for (int k = 0; k < 3; k++) point[k] = 0;
+    for (int i = 0; i < 3 * F; i++) inverted[i] = FACE[i / 3 * 3 + 2 - i % 3];
+    assert_int_equal(ch4_mesh_is_closed(&closed, vert[0][0], V, FACE, F, NULL), CH4_OK);
+    assert_true(closed);
+    assert_int_equal(ch4_compute_occupancy(inside, &undecided, point, Q, vert[0][0], V, FACE, F, NULL, NULL), CH4_OK);
+    for (int i = 0; i < Q; i++) {
+        const float *p = point + 3 * i;
+        double d = fabs(p[0]) + fabs(p[1]) / 0.6 + fabs(p[2]) / 0.3;
+        if (fabs(d - 1) > 1e-5) assert_int_equal(inside[i], d < 1);
+        n += inside[i];
+    }
+    assert_true(n > 50 && undecided == 0);
+    assert_int_equal(ch4_compute_occupancy(inside, &undecided, point, Q, vert[0][0], V, inverted, F, NULL, NULL), CH4_OK);
+    for (int i = 0; i < Q; i++) assert_int_equal(inside[i], 0);
+    /* Without one of its eight faces it is open: the middle is still inside, what lies far away is not. */
+    assert_int_equal(ch4_mesh_is_closed(&closed, vert[0][0], V, FACE, F - 1, NULL), CH4_OK);
+    assert_false(closed);
+    assert_int_equal(ch4_compute_occupancy(inside, &undecided, point, Q, vert[0][0], V, FACE, F - 1, NULL, NULL), CH4_OK);
+    assert_int_equal(inside[0], 1);
+    assert_true(undecided > 0);
+    for (int i = 0; i < Q; i++)
+        if (fabs(point[3 * i + 1]) > 0.9) assert_int_equal(inside[i], 0);
+}
+
+/* A prediction in its own frame, x_true = 2 Rz(90) x + (1, 2, 3), has no errors once that is taken into account. */
+static void poses_are_compared_in_the_true_frame(void **state)
+{
+    (void)state;
+    const ch4_similarity gauge = {.scale = 2, .R = {0, -1, 0, 1, 0, 0, 0, 0, 1}, .t = {1, 2, 3}};
+    const double truth_R[9] = {1, 0, 0, 0, 0, -1, 0, 1, 0}, truth_t[3] = {0.5, -0.2, 4};
+    double pred_R[9], pred_t[3], R[9], t[3];
+    /* Pixels do not change where x_camera = s (R_pred x + t_pred): R_pred = R G, t_pred = (t + R g) / s. */
+    for (int r = 0; r < 3; r++) {
+        pred_t[r] = truth_t[r];
+        for (int k = 0; k < 3; k++) {
+            pred_t[r] += truth_R[3 * r + k] * gauge.t[k];
+            pred_R[3 * r + k] = 0;
+            for (int m = 0; m < 3; m++) pred_R[3 * r + k] += truth_R[3 * r + m] * gauge.R[3 * m + k];
+        }
+        pred_t[r] /= gauge.scale;
+    }
+    ch4_poses_in_gauge(R, t, (ch4_poses){pred_R, pred_t, 1}, &gauge);
+    ch4_pose_score s;
+    assert_int_equal(ch4_compute_poses(&s, (ch4_poses){R, t, 1}, (ch4_poses){truth_R, truth_t, 1}, NULL), CH4_OK);
+    assert_true(s.rotation_mean < 1e-9 && s.centre_mean < 1e-12 && fabs(s.auc[0] - 1) < 1e-9);
+    double x[5] = {5, 1, 4, 2, 3};
+    assert_true(ch4_median_f64(x, 5) == 3 && fabs(ch4_percentile_f64(x, 5, 0.9) - 4.6) < 1e-12);
+}
+
 static void curves_over_windows(void **state)
 {
     (void)state;
@@ -252,6 +317,8 @@ int main(void)
         cmocka_unit_test(normals_follow_the_inverse_transpose),
         cmocka_unit_test(predicting_everything_occluded_scores_no_jaccard),
         cmocka_unit_test(mesh_points_are_followed_in_the_picture),
+        cmocka_unit_test(points_inside_a_mesh_are_known),
+        cmocka_unit_test(poses_are_compared_in_the_true_frame),
         cmocka_unit_test(curves_over_windows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
