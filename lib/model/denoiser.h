@@ -7,8 +7,7 @@
  * The network is given velocities' convention v = data - noise; times run from 0 to 1000.
  *
  * Axes: T frames, N tokens per frame, d latent channels, S context rows per frame (row 0 is the class token), Cc context width.
- * Lifetime: open once, begin once per window (reserves all memory), then any number of forward calls, which allocate nothing (offloaded: but
- * the slot, once).
+ * Lifetime: open once, begin once per window (reserves all memory), then any number of forward calls, which allocate nothing.
  * Not thread-safe. */
 #ifndef CH4_MODEL_DENOISER_H
 #define CH4_MODEL_DENOISER_H

@@ -131,10 +131,6 @@ void ch4_weights_begin_part(ch4_weights *w, ch4_weights_part how)
 {
     w->part = how;
     w->slot_used = 0;
-    if (how == CH4_PART_LOAD && w->slot.size < w->slot_need && w->err.status == CH4_OK) {
-        w->nn->ops->release(w->nn, &w->slot);
-        w->nn->ops->alloc(w->nn, &w->slot, w->slot_need, &w->err);
-    }
 }
 
 ch4_status ch4_weights_end_part(ch4_weights *w, ch4_err *err)
@@ -367,5 +363,7 @@ ch4_status ch4_weights_finish(ch4_weights *w, ch4_err *err)
                      ch4_safetensors_path_of(w->file, w->entries[i].stored), w->entries[i].stored);
     if (!w->slot_need)
         w->file = NULL;
+    else if (!w->report && !w->err.status)
+        w->nn->ops->alloc(w->nn, &w->slot, w->slot_need, &w->err);
     return w->err.status ? ch4_err_set(err, w->err.status, "%s", w->err.msg) : CH4_OK;
 }

@@ -42,10 +42,10 @@ typedef enum ch4_weights_type {
 void ch4_weights_set_type(ch4_weights *w, ch4_weights_type type); /* F32 before the first call */
 
 /* Parts take turns in one slot of backend memory: between begin and end the calls that load a part
- *     CH4_PART_MEASURE   check its names and shapes, and make the slot large enough;
+ *     CH4_PART_MEASURE   check its names and shapes, so that finish makes the slot large enough;
  *     CH4_PART_LOAD      load it over what the slot held, whose views are dead, and give the pages of the file back;
  *     CH4_PART_PREFETCH  make the system read its pages of the file ahead.
- * LOAD and PREFETCH allocate nothing and work after finish, if the part was measured before. */
+ * LOAD and PREFETCH come after finish, of parts that were measured before it; they allocate nothing. */
 typedef enum ch4_weights_part { CH4_PART_NONE, CH4_PART_MEASURE, CH4_PART_LOAD, CH4_PART_PREFETCH } ch4_weights_part;
 
 void       ch4_weights_begin_part(ch4_weights *w, ch4_weights_part how);

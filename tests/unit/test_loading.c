@@ -98,7 +98,7 @@ static void run(float out[4][OUT], const char *file_path, ch4_weights_type type,
     if (!offload)
         ch4_safetensors_close(&file); /* all is in memory */
     for (int pass = 0; pass < 4; pass++) {
-        ch4_denoiser_in in = {x, time, framestep, pass % 2 == 0};
+        ch4_denoiser_in in = {.x = x, .time = time, .framestep = framestep, .use_context = pass % 2 == 0};
         if (pass % 2 == 0)
             assert_int_equal(ch4_denoiser_begin(den, T, N - pass / 2, context + pass, S, NULL), CH4_OK);
         memset(out[pass], 0, sizeof out[pass]);

@@ -55,11 +55,8 @@ void *aligned_alloc(size_t alignment, size_t size)
 }
 #endif
 
-static void forward_allocates_nothing(void **state)
+static void count_calls(const ch4_denoiser_loading *loading)
 {
-    (void)state;
-    if (!COUNTS)
-        skip();
     enum { T = 3, N = 20, S = 10 };
     static float x[T * N * 4], context[T * S * 12], v[T * N * 4], time[T] = {0, 900, 900}, framestep[T] = {0, 1, 2};
     char path[64];
@@ -75,12 +72,12 @@ static void forward_allocates_nothing(void **state)
     assert_int_equal(ch4_nn_open(&nn, "ref", 1, NULL), CH4_OK); /* OpenBLAS allocates inside its own kernels for small products */
     assert_int_equal(tiny_denoiser_save(&config, path, NULL, NULL, NULL), CH4_OK);
     assert_int_equal(ch4_safetensors_open(&file, path, NULL), CH4_OK);
-    assert_int_equal(ch4_denoiser_create(&den, nn, &config, file, NULL, NULL), CH4_OK);
+    assert_int_equal(ch4_denoiser_create(&den, nn, &config, file, loading, NULL), CH4_OK);
     assert_int_equal(ch4_capture_create(&capture, nn, &reading, T, N, S, config.num_heads, NULL), CH4_OK);
     assert_int_equal(ch4_denoiser_begin(den, T, N, context, S, NULL), CH4_OK);
     long before = atomic_load(&calls);
     assert_true(before > 10); /* the counter counts */
-    const ch4_denoiser_in in = {x, time, framestep, true};
+    const ch4_denoiser_in in = {.x = x, .time = time, .framestep = framestep, .use_context = true};
     assert_int_equal(ch4_denoiser_forward(den, v, &in, ch4_capture_probe(capture, true, true), NULL), CH4_OK);
     assert_int_equal(atomic_load(&calls) - before, 0);
     ch4_capture_destroy(&capture);
@@ -90,8 +87,24 @@ static void forward_allocates_nothing(void **state)
     unlink(path);
 }
 
+static void forward_allocates_nothing(void **state)
+{
+    (void)state;
+    if (!COUNTS)
+        skip();
+    count_calls(NULL);
+}
+
+static void layers_in_turn_allocate_nothing(void **state)
+{
+    (void)state;
+    if (!COUNTS)
+        skip();
+    count_calls(&(ch4_denoiser_loading){.type = CH4_WEIGHTS_STORED, .offload = true});
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(forward_allocates_nothing)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(forward_allocates_nothing), cmocka_unit_test(layers_in_turn_allocate_nothing)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
