@@ -33,6 +33,7 @@ void ch4_clips_close(ch4_run *r)
     for (int64_t i = 0; i < r->n_clips; i++) {
         for (int k = 0; k < r->clips[i].n_notes; k++) free(r->clips[i].notes[k]);
         free(r->clips[i].notes);
+        free(r->clips[i].reason);
         for (int k = 0; k < r->clips[i].n_file_notes; k++) free(r->clips[i].file_notes[k].text);
         free(r->clips[i].file_notes);
         free(r->clips[i].here);
@@ -98,6 +99,9 @@ void ch4_clip_fail(ch4_run *r, ch4_run_clip *c, int64_t window, const char *stag
     if (c->phase == CH4_PHASE_DONE || c->phase == CH4_PHASE_FAILED) return;
     c->phase = CH4_PHASE_FAILED;
     c->status = status;
+    c->failed_window = window;
+    c->reason = strdup(text);
+    ch4_latency_fail(&r->latency, c->plan->name, stage, window, text);
     say_of_clip(r, c, text, status == CH4_ENOSPC ? ": make room, or choose another folder with -o" : "");
     ch4_log_error(&r->log, "clip failed", CH4_STR("clip", c->plan->name), CH4_INT("window", window), CH4_STR("stage", stage),
                   CH4_STR("status", ch4_status_name(status)), CH4_STR("reason", text));

@@ -10,6 +10,8 @@
 
 static const char help_text[] =
     "usage: chain4d run VIDEO... -o FOLDER [options]   turn videos into animated meshes\n"
+    "       chain4d status FOLDER                      how a run stands: at work, done or dead\n"
+    "       chain4d tap STAGE --run FOLDER             listen to a stage: lines, rates, arrays and pictures\n"
     "       chain4d VERB ...                           run chain4d-VERB (golden, synth, ...)\n"
     "       chain4d help [options]                     this text; with `options` every option of the pipeline\n"
     "       chain4d --version\n"
@@ -26,6 +28,8 @@ static const char help_text[] =
     "  --threads N          threads of each process, 0 = one per processor\n"
     "  --frames N           use at most the first N frames\n"
     "  -q, --quiet          no progress\n"
+    "  --trace FILE         where each window was when, for Perfetto or chrome://tracing (docs/listening.md)\n"
+    "  --strict             exit 1 when listeners (chain4d tap, record) missed something\n"
     "\n"
     "exit: 0 done, 1 failed (another try may help), 2 usage or configuration, 3 bad input or output folder, 128+n signal n\n";
 

@@ -19,7 +19,8 @@ typedef struct ch4_plan_clip {
 typedef struct ch4_plan {
     ch4_config config;
     int threads;             /* --threads; -1: not given */
-    bool quiet, help;
+    bool quiet, help, strict; /* strict: messages that taps dropped make the run fail */
+    const char *trace;       /* file for a trace; NULL: none. Of the command line, not owned */
     char *out;               /* absolute */
     ch4_plan_clip *clips;
     int64_t n_clips;

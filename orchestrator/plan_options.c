@@ -30,11 +30,12 @@ static bool read_count(int *out, const char *text, long lo, long hi)
 
 static ch4_status read_words(ch4_plan *p, words *w, char frames_set[64], int argc, char **argv, ch4_err *err)
 {
-    enum { MESH = 256, MASK, MODEL, CONFIG, SET, THREADS, FRAMES, QUIET, HELP };
+    enum { MESH = 256, MASK, MODEL, CONFIG, SET, THREADS, FRAMES, QUIET, HELP, TRACE, STRICT };
     static const struct option table[] = {
         {"output", required_argument, NULL, 'o'}, {"mesh", required_argument, NULL, MESH}, {"mask", required_argument, NULL, MASK},
         {"model", required_argument, NULL, MODEL}, {"config", required_argument, NULL, CONFIG}, {"set", required_argument, NULL, SET},
         {"threads", required_argument, NULL, THREADS}, {"frames", required_argument, NULL, FRAMES}, {"quiet", no_argument, NULL, QUIET},
+        {"trace", required_argument, NULL, TRACE}, {"strict", no_argument, NULL, STRICT},
         {"help", no_argument, NULL, HELP}, {0},
     };
     opterr = 0;
@@ -52,6 +53,8 @@ static ch4_status read_words(ch4_plan *p, words *w, char frames_set[64], int arg
         case THREADS: ok = read_count(&p->threads, optarg, 0, 1024); break;
         case FRAMES: ok = read_count(&frames, optarg, 1, 1000000000); break;
         case 'q': case QUIET: p->quiet = true; break;
+        case TRACE: p->trace = optarg; break;
+        case STRICT: p->strict = true; break;
         case 'h': case HELP: p->help = true; return CH4_OK;
         case ':': return ch4_err_set(err, CH4_EINVAL, "%s needs a value; see `chain4d help`", argv[optind - 1]);
         default: return ch4_nearest_option(argv[optind - 1], table, "`chain4d help`", err);
@@ -108,7 +111,7 @@ static void name_of(char out[CH4_MSG_NAME], const char *input)
 
 static bool name_taken(const ch4_plan *p, int64_t n, const char *name)
 {
-    static const char *const reserved[] = {"bus", "run.yaml", "run.log", "epoch", "lock", "clips.json"};
+    static const char *const reserved[] = {"bus", "run.yaml", "run.log", "epoch", "lock", "clips.json", "status.json"};
     for (size_t i = 0; i < sizeof reserved / sizeof reserved[0]; i++)
         if (!strcmp(reserved[i], name)) return true;
     for (int64_t i = 0; i < n; i++)

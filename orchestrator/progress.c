@@ -142,7 +142,7 @@ static void print_done(const ch4_run *r, const ch4_run_clip *c)
     }
 }
 
-void ch4_report(const ch4_run *r)
+void ch4_report(ch4_run *r)
 {
     int64_t done = 0, failed = 0;
     for (int64_t i = 0; i < r->n_clips; i++) {
@@ -154,6 +154,8 @@ void ch4_report(const ch4_run *r)
     printf("time %.1f s; seconds of work:", ch4_clock_seconds() - r->progress.start);
     for (int i = 0; i < CH4_N_STAGES; i++) printf(" %s %.1f", ch4_run_stages[i], r->stats[i].base_work_s + r->stats[i].work_s);
     printf("\n");
+    ch4_latency_report(&r->latency, stdout);
+    if (ch4_tap_dropped(r)) printf("taps: %" PRId64 " messages were dropped, listeners were too slow for them\n", ch4_tap_dropped(r));
     if (r->n_clips > 1) printf("%" PRId64 " of %" PRId64 " clips done, %" PRId64 " failed\n", done, r->n_clips, failed);
     fflush(stdout);
 }

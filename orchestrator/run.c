@@ -57,7 +57,8 @@ static ch4_status run_open(ch4_run *r, ch4_plan *plan, ch4_err *err)
     ch4_log_info(&r->log, "run", CH4_STR("version", CH4_VERSION), CH4_STR("run_id", plan->run_id), CH4_INT("epoch", plan->epoch), CH4_INT("clips", plan->n_clips));
     r->me = (ch4_identity){.epoch = plan->epoch, .incarnation = ch4_bus_incarnation(), .name = "orchestrator"};
     strcpy(r->me.run_id, plan->run_id);
-    status = ch4_clips_open(r, err);
+    status = ch4_latency_open(&r->latency, plan->trace, err);
+    if (!status) status = ch4_clips_open(r, err);
     if (status || ch4_clips_over(r)) return status; /* nothing that a stage could do */
     status = ch4_supervise_open(r, err);
     if (!status) status = ch4_bus_create(&r->bus, plan->out, &r->me, err);
@@ -72,6 +73,7 @@ static void run_close(ch4_run *r)
 {
     ch4_supervise_close(r);
     ch4_clips_close(r);
+    ch4_latency_close(&r->latency);
     ch4_edge_in_close(&r->results);
     ch4_edge_out_close(&r->jobs);
     ch4_sock_close(&r->control);
@@ -129,7 +131,10 @@ static void on_window(ch4_run *r, ch4_run_clip *c, const Ch4__Window *w)
         ch4_clip_fail(r, c, w->index, "sink", CH4_EPROTO, err.msg);
         return;
     }
-    if (!c->here[w->index]) ch4_clip_take_notes(r, c, w);
+    if (!c->here[w->index]) {
+        ch4_clip_take_notes(r, c, w);
+        ch4_latency_add(&r->latency, w, c - r->clips, ch4_clock_us());
+    }
     c->n_here += !c->here[w->index];
     c->here[w->index] = 1;
     Ch4__Retire retire = CH4__RETIRE__INIT;
@@ -227,6 +232,7 @@ static ch4_status turn(ch4_run *r, ch4_err *err)
     ch4_supervise_tick(r);
     if (!r->ending && ch4_clips_over(r)) ch4_supervise_end(r);
     ch4_progress_tick(r, false);
+    ch4_status_tick(r);
     return CH4_OK;
 }
 
@@ -248,8 +254,10 @@ int ch4_run_all(ch4_plan *plan)
         ch4_log_error(&r->log, "run failed", CH4_STR("reason", err.msg));
     } else {
         code = r->exit_code ? r->exit_code : r->stop_signal ? 128 + r->stop_signal : ch4_clips_exit_code(r);
+        if (!code && plan->strict && ch4_tap_dropped(r)) code = 1;
         if (r->n_clips) ch4_report(r);
     }
+    ch4_status_write(r, code);
     ch4_log_info(&r->log, "end", CH4_INT("exit", code));
     run_close(r);
     free(r);

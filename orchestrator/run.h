@@ -7,6 +7,7 @@
 
 #include "bus/edge.h"
 #include "orchestrator/child.h"
+#include "orchestrator/latency.h"
 #include "orchestrator/plan.h"
 #include "orchestrator/sink.h"
 
@@ -26,7 +27,9 @@ typedef struct ch4_run_clip {
     int64_t n_windows;       /* 0: not known yet */
     int64_t n_here;
     uint8_t *here;           /* n_windows flags: the window has come through all stages */
-    ch4_status status;       /* when failed */
+    ch4_status status;       /* the next three: when failed */
+    int64_t failed_window;   /* -1: no single one is to blame */
+    char *reason;
     int64_t poison_window[CH4_N_STAGES]; /* window at whose work the stage died last, and how many times in a row */
     int poison_deaths[CH4_N_STAGES];
     ch4_sink_report report;  /* when done in this start */
@@ -48,6 +51,7 @@ typedef struct ch4_stage_stats {
     uint64_t incarnation;
     double last_beat, last_move;
     int64_t moves, windows, frames, base_windows, base_frames, waiting;
+    int64_t tap_dropped, base_tap_dropped;  /* copies that listeners were too slow for */
     double work_s, base_work_s, first_work; /* first_work: clock time of the first sign of work; 0: none yet */
     char clip[CH4_MSG_NAME];                /* in work; "" when idle */
     int64_t index, step, steps;
@@ -89,7 +93,10 @@ typedef struct ch4_run {
     ch4_status sink_status;
     ch4_err sink_err;
 
+    ch4_latency latency;
     ch4_progress progress;
+    double next_status;      /* clock time to write status.json */
+    bool status_failed;      /* the last write did */
     int exit_code;           /* of the run as a whole: 0, or the first failure that is not a clip's */
 } ch4_run;
 
@@ -117,6 +124,7 @@ void       ch4_supervise_tick(ch4_run *r);       /* starts, deadlines, silence *
 void       ch4_supervise_reap(ch4_run *r);       /* after SIGCHLD */
 void       ch4_supervise_read(ch4_run *r, int stage, bool ready_fd); /* one of its pipes is readable */
 void       ch4_supervise_beat(ch4_run *r, const Ch4__Envelope *e);
+int64_t    ch4_tap_dropped(const ch4_run *r);    /* copies that listeners at the stages' taps were too slow for */
 void       ch4_supervise_end(ch4_run *r);        /* the stream has ended */
 void       ch4_supervise_stop(ch4_run *r, bool at_once);
 bool       ch4_supervise_gone(const ch4_run *r);
@@ -127,6 +135,10 @@ void ch4_progress_open(ch4_run *r);
 void ch4_progress_tick(ch4_run *r, bool now);
 void ch4_progress_close(ch4_run *r);
 void ch4_say(ch4_run *r, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* "chain4d: ..." on stderr, above the progress lines */
-void ch4_report(const ch4_run *r); /* the final table, on stdout */
+void ch4_report(ch4_run *r); /* the final table, on stdout */
+
+/* --- status_file.c ------------------------------------------------------------------------------------------------------------ */
+void ch4_status_tick(ch4_run *r);                  /* writes OUT/status.json, once a second */
+void ch4_status_write(ch4_run *r, int exit_code);  /* now; exit_code < 0: the run goes on */
 
 #endif

@@ -67,7 +67,7 @@ void ch4_supervise_beat(ch4_run *r, const Ch4__Envelope *e)
     const Ch4__Beat *b = e->beat;
     double now = ch4_clock_seconds();
     if (s->incarnation != e->incarnation) {
-        s->base_windows += s->windows, s->base_frames += s->frames, s->base_work_s += s->work_s;
+        s->base_windows += s->windows, s->base_frames += s->frames, s->base_work_s += s->work_s, s->base_tap_dropped += s->tap_dropped;
         s->incarnation = e->incarnation;
         s->moves = -1, s->windows = 0;
     }
@@ -79,9 +79,17 @@ void ch4_supervise_beat(ch4_run *r, const Ch4__Envelope *e)
     s->frames = b->frames_done;
     s->waiting = b->windows_waiting;
     s->work_s = b->work_s;
+    s->tap_dropped = b->tap_dropped;
     if (!s->first_work && (*b->clip || s->windows)) s->first_work = now;
     snprintf(s->clip, sizeof s->clip, "%s", b->clip);
     s->index = b->index, s->step = b->step, s->steps = b->steps;
+}
+
+int64_t ch4_tap_dropped(const ch4_run *r)
+{
+    int64_t n = 0;
+    for (int i = 0; i < CH4_N_STAGES; i++) n += r->stats[i].base_tap_dropped + r->stats[i].tap_dropped;
+    return n;
 }
 
 /* Alive for the kernel, but silent, or at the same step for too long. */

@@ -86,6 +86,19 @@ ch4_status ch4_rundir_lock(int *out_fd, const char *run_dir, ch4_err *err)
     return CH4_OK;
 }
 
+ch4_status ch4_rundir_held(bool *held, const char *run_dir, ch4_err *err)
+{
+    *held = false;
+    char path[PATH_MAX];
+    ch4_status status = join(path, run_dir, "lock", err);
+    if (status) return status;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return errno == ENOENT ? CH4_OK : ch4_err_set_errno(err, errno, "%s", path);
+    *held = flock(fd, LOCK_SH | LOCK_NB) && errno == EWOULDBLOCK;
+    close(fd);
+    return CH4_OK;
+}
+
 ch4_status ch4_rundir_open_log(int *out_fd, const char *run_dir, ch4_err *err)
 {
     char path[PATH_MAX];

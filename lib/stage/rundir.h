@@ -26,6 +26,9 @@ ch4_status ch4_epoch_take(ch4_epoch *out, const char *run_dir, const char *run_i
 /* Holds OUT/lock until the descriptor is closed or the process dies. CH4_EEXIST: a live process has it (its id is in the text). */
 ch4_status ch4_rundir_lock(int *out_fd, const char *run_dir, ch4_err *err);
 
+/* Whether a live process holds OUT/lock: a run is at work there. Without the file: no. CH4_EIO. */
+ch4_status ch4_rundir_held(bool *held, const char *run_dir, ch4_err *err);
+
 /* What a stage has in work, in the file <stage>.work of the bus folder: written before the work begins, so that it outlives a process that dies of
  * it before any message is out. Best effort: a file that cannot be written or read says that nothing is in work. clip has room for 128
  * bytes; "" = nothing, index -1 = the clip as a whole. */
