@@ -208,6 +208,26 @@ static void defaults_are_the_documented_ones(void **state)
     ch4_config_fini(&c);
 }
 
+static void the_yaw_is_searched_or_a_number(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"mesh.yaw=auto", "mesh.yaw=0", "mesh.yaw=-112.5"};
+    static const char *const bad[] = {"mesh.yaw=left", "mesh.yaw=361", "mesh.yaw=90deg", "mesh.yaw=nan", "mesh.yaw="};
+    static const double degrees[] = {0, 0, -112.5};
+    ch4_config c;
+    for (size_t i = 0; i < 3; i++) {
+        double yaw = 5;
+        bool searched;
+        assert_int_equal(ch4_config_load(&c, NULL, &good[i], 1, NULL, NULL), CH4_OK);
+        assert_int_equal(ch4_config_mesh_yaw(&yaw, &searched, &c, NULL), CH4_OK);
+        assert_true(yaw == degrees[i]);
+        assert_int_equal(searched, i == 0);
+        ch4_config_fini(&c);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(ch4_config_load(&c, NULL, &bad[i], 1, NULL, NULL), CH4_ECONFIG);
+}
+
 static void anchor_options_are_words_or_numbers(void **state)
 {
     (void)state;
@@ -277,6 +297,7 @@ int main(void)
         cmocka_unit_test(syntax_errors_have_a_place),       cmocka_unit_test(too_large_a_file_is_refused),
         cmocka_unit_test(set_takes_scalars_and_lists),      cmocka_unit_test(resolved_file_round_trips),
         cmocka_unit_test(defaults_are_the_documented_ones), cmocka_unit_test(options_are_checked_against_each_other),
+        cmocka_unit_test(the_yaw_is_searched_or_a_number),
         cmocka_unit_test(anchor_options_are_words_or_numbers),
         cmocka_unit_test(help_names_every_option),
     };
