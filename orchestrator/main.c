@@ -12,6 +12,7 @@ static const char help_text[] =
     "usage: chain4d run VIDEO... -o FOLDER [options]   turn videos into animated meshes\n"
     "       chain4d status FOLDER                      how a run stands: at work, done or dead\n"
     "       chain4d tap STAGE --run FOLDER             listen to a stage: lines, rates, arrays and pictures\n"
+    "       chain4d record STAGE --run FOLDER -o FILE  keep what a stage gets; `chain4d replay` feeds it to that stage alone\n"
     "       chain4d VERB ...                           run chain4d-VERB (golden, synth, ...)\n"
     "       chain4d help [options]                     this text; with `options` every option of the pipeline\n"
     "       chain4d --version\n"
