@@ -89,8 +89,9 @@ static const ch4_opt options[] = {
       "temperature as a share of each landmark's best score, or in units of the score"),
     O(chain.temperature, "0", 0, 1e3, NULL, "temperature of the softmax of Eq. 4, 0 = as the model says"),
     O(chain.endpoint, "model", 0, 0, CH4_ENDPOINT_CHOICES, "candidate rows of Eq. 3: as they are, of unit length (vertex rows of Eq. 7 too), or divided by column sums"),
-    O(chain.rows, "handover", 0, 0, CH4_CHAIN_ROWS_CHOICES,
-      "tokens that the landmarks of a later window belong to: asked of the mesh as it was handed over, or those of the clip's first window, where tokens keep their number"),
+    O(chain.rows, "auto", 0, 0, CH4_CHAIN_ROWS_CHOICES,
+      "tokens that the landmarks of a later window belong to: asked of the mesh as it was handed over, or those of the clip's first window; auto = first where all "
+      "frames start from the same noise, so that tokens keep their number"),
     O(chain.landmarks, "1000", 0, 65536, NULL, "landmarks on the anchor mesh, 0 = every vertex"),
     O(chain.curvature_boost, "2", 0, 100, NULL, "how much curvature attracts landmarks"),
     O(chain.score, "max", 0, 0, CH4_SCORE_CHOICES, "confidence of a landmark: best score, or that times the attention mass on the frame"),

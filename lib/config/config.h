@@ -51,8 +51,8 @@ typedef enum ch4_endpoint { CH4_ENDPOINT_MODEL, CH4_ENDPOINT_PLAIN, CH4_ENDPOINT
 #define CH4_ENDPOINT_CHOICES "model|plain|unit|column"
 
 /* Which tokens the landmarks of a later window belong to: asked of the mesh that was handed over, or as in the clip's first window. */
-typedef enum ch4_chain_rows { CH4_CHAIN_ROWS_HANDOVER, CH4_CHAIN_ROWS_FIRST } ch4_chain_rows;
-#define CH4_CHAIN_ROWS_CHOICES "handover|first"
+typedef enum ch4_chain_rows { CH4_CHAIN_ROWS_AUTO, CH4_CHAIN_ROWS_HANDOVER, CH4_CHAIN_ROWS_FIRST } ch4_chain_rows;
+#define CH4_CHAIN_ROWS_CHOICES "auto|handover|first"
 
 typedef enum ch4_temperature_mode { CH4_TEMPERATURE_RELATIVE, CH4_TEMPERATURE_ABSOLUTE } ch4_temperature_mode;
 #define CH4_TEMPERATURE_CHOICES "relative|absolute"

@@ -13,8 +13,19 @@ typedef struct chain_state {
     ch4_bundle *bundle;
     ch4_vae *vae; /* borrowed from the bundle */
     ch4_chain_options options; /* all but the seed */
+    bool keep_rows;            /* landmarks keep the tokens of the first window */
     ch4_first_rows first;
 } chain_state;
+
+/* What all frames of a window start from: see denoise.noise. */
+static ch4_status choose_rows(bool *keep, const ch4_config *config, const ch4_model_info *info, ch4_err *err)
+{
+    bool shared = config->denoise.noise == CH4_NOISE_MODEL ? info->noise != CH4_MODEL_NOISE_INDEPENDENT : config->denoise.noise != CH4_NOISE_INDEPENDENT;
+    *keep = config->chain.rows == CH4_CHAIN_ROWS_FIRST || (config->chain.rows == CH4_CHAIN_ROWS_AUTO && shared);
+    if (*keep && !shared)
+        return ch4_err_set(err, CH4_ECONFIG, "chain.rows: first needs noise that all frames share (denoise.noise: shared or matched)");
+    return CH4_OK;
+}
 
 ch4_status ch4_chain_open(ch4_stage *stage, void **state, ch4_err *err)
 {
@@ -31,6 +42,8 @@ ch4_status ch4_chain_open(ch4_stage *stage, void **state, ch4_err *err)
         status = ch4_bundle_get_vae_decoder(s->bundle, &s->vae, err);
     if (status == CH4_OK)
         s->options = ch4_chain_resolve(config, ch4_bundle_get_info(s->bundle));
+    if (status == CH4_OK)
+        status = choose_rows(&s->keep_rows, config, ch4_bundle_get_info(s->bundle), err);
     if (config->reinforce.mode == CH4_REINFORCE_NEXT || config->reinforce.mode == CH4_REINFORCE_ALWAYS)
         s->options.pair_share = config->reinforce.share;
     return status;
@@ -146,10 +159,10 @@ static ch4_status check_model(const chain_state *s, const ch4_chain_denoised *d,
 }
 
 /* The tokens of the landmarks as the first window has them, where they are the same tokens; else NULL. */
-static ch4_status rows_of_first(const float **rows, chain_state *s, ch4_stage *stage, const ch4_stage_window *w, const ch4_chain_denoised *d, const anchor *a, ch4_err *err)
+static ch4_status rows_of_first(const float **rows, chain_state *s, const ch4_stage_window *w, const ch4_chain_denoised *d, const anchor *a, ch4_err *err)
 {
     *rows = NULL;
-    if (w->index == 0 || stage->config->chain.rows != CH4_CHAIN_ROWS_FIRST)
+    if (w->index == 0 || !s->keep_rows)
         return CH4_OK;
     ch4_status status = ch4_first_rows_load(&s->first, s->vae, &w->clip, err);
     if (status == CH4_OK && (s->first.K != a->K || s->first.N != d->N))
@@ -167,7 +180,7 @@ static ch4_status run_and_write(ch4_stage *stage, chain_state *s, const ch4_stag
     ch4_chain_options options = s->options;
     options.seed = (uint64_t)(stage->config->run.seed + w->index);
     const float *rows;
-    ch4_status status = rows_of_first(&rows, s, stage, w, d, a, err);
+    ch4_status status = rows_of_first(&rows, s, w, d, a, err);
     if (status)
         return status;
     const ch4_chain_in in = {.nn = s->nn, .vae = s->vae, .pool = stage->pool, .T = d->T, .N = d->N, .grid = d->grid,
