@@ -30,6 +30,7 @@ ch4_status ch4_sink_finish_clip(const ch4_sink_clip *clip, const ch4_config *con
     snprintf(path, sizeof path, "%s/summary.json", clip->dir);
     FILE *f = fopen(path, "we");
     if (!f) return ch4_err_set(err, CH4_EIO, "%s", path);
+    fprintf(f, "windows: %d\n", (int)clip->n_windows);
     for (int i = 0; i < clip->n_notes; i++) fprintf(f, "note: %s\n", clip->notes[i]);
     fclose(f);
     report->n_frames = 16 * clip->n_windows;
@@ -342,7 +343,7 @@ static void test_notes_reach_the_summary(void **state)
     usleep(100000);
     expect(b, "one.txt", "--set sink.keep=true", 0);
     char text[1500];
-    snprintf(text, sizeof text, "note: %s/one.txt: taken\nnote: pose says 0\nnote: denoise says 1\nnote: chain says 1\nnote: denoise says 4", b->dir);
+    snprintf(text, sizeof text, "windows: 6\nnote: %s/one.txt: taken\nnote: pose says 0\nnote: denoise says 1\nnote: chain says 1\nnote: denoise says 4", b->dir);
     expect_in_file(b, "one/summary.json", text);
     expect_text(b, "chain says 1"); /* said again to the user */
 }
