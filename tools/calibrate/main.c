@@ -19,7 +19,7 @@ static const char HELP[] =
     "\n"
     "  --model DIR      model to be calibrated\n"
     "  --write          write the choice into DIR/model.yaml; comments and all other values stay\n"
-    "  --holdout N      the last N clips choose nothing; their errors are printed (0)\n"
+    "  --holdout N      the last N clips choose nothing; unless they agree nothing is changed (0)\n"
     "  --accept X       a change must gain more than X standard errors of the difference, clip by clip (2)\n"
     "  --points N       vertices of the anchor mesh that are followed (256)\n"
     "  --frames N       frames of a clip that are scored, spread evenly (5)\n"
@@ -35,9 +35,7 @@ static const char HELP[] =
     "  --quiet          no progress\n"
     "  --help           this text\n"
     "\n"
-    "A clip is denoised three times: for its surfaces, for the ranking, for the short list. Of the attention one layer's blocks are held at a time, 3 frames' worth\n"
-    "times --frames of N x N floats (N tokens); besides, per clip, candidates times N floats for each scored frame, and on disk 2 x short list x frames x N x N\n"
-    "floats. With 64 tokens that is 7 MiB a clip; with the published 2048 about 200 MiB and 1.4 GiB on disk per head of the short list and 4 clips.\n"
+    "A clip is denoised three times: for its surfaces, for the ranking, for the short list. What that takes in memory and on disk: docs/calibration.md.\n"
     "\n"
     "Exit: 0 done, 1 failed or a clip could not be used, 2 usage, 3 no such folder.\n";
 
