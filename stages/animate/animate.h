@@ -1,4 +1,4 @@
-/* The animate stage: wNNNN.chain.h5 to wNNNN.animate.h5 (docs/architecture.md). A window's landmarks are those of its own chain file, on
+/* The animate stage: wNNNN.chain.h5 to wNNNN.animate.h5 (docs/run-files.md). A window's landmarks are those of its own chain file, on
  * its own anchor mesh: nothing is kept between windows. With `animate.method: learned` the latents of wNNNN.denoise.h5 and the model's
  * temporal autoencoder move the mesh instead. */
 #ifndef CH4_ANIMATE_H

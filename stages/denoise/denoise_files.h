@@ -16,6 +16,7 @@ typedef struct ch4_denoise_frames {
     ch4_buf owned[3];
 } ch4_denoise_frames;
 
+/* From a decode file. CH4_ENOENT, CH4_EFORMAT name it. */
 ch4_status ch4_denoise_read_frames(ch4_denoise_frames *out, const char *path, ch4_err *err);
 void       ch4_denoise_frames_fini(ch4_denoise_frames *frames);
 
@@ -28,6 +29,7 @@ typedef struct ch4_denoise_done {
     ch4_buf owned[2];
 } ch4_denoise_done;
 
+/* From a denoise file. CH4_ENOENT, CH4_EFORMAT name it. */
 ch4_status ch4_denoise_read_done(ch4_denoise_done *out, const char *path, ch4_err *err);
 void       ch4_denoise_done_fini(ch4_denoise_done *done);
 

@@ -17,6 +17,7 @@ typedef struct ch4_denoise_moved {
     float *vert; /* [n_vert,3] */
 } ch4_denoise_moved;
 
+/* CH4_ENOENT; CH4_EFORMAT: the two files do not belong together. */
 ch4_status ch4_denoise_read_moved(ch4_denoise_moved *out, const char *first_chain, const char *animate, int64_t slot, ch4_err *err);
 void       ch4_denoise_moved_fini(ch4_denoise_moved *m);
 

@@ -1,4 +1,4 @@
-/* The pose stage: wNNNN.animate.h5 (with the window's chain and decode files) to wNNNN.pose.h5 (docs/architecture.md). The anchor camera
+/* The pose stage: wNNNN.animate.h5 (with the window's chain and decode files) to wNNNN.pose.h5 (docs/run-files.md). The anchor camera
  * and the tracks' queries belong to the clip: made in window 0, read from its file by the other windows, which wait for it. */
 #ifndef CH4_POSE_H
 #define CH4_POSE_H

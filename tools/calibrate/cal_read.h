@@ -11,7 +11,7 @@ typedef struct ch4_cal_slot {
     int *layer, *head; /* [n]; of one layer, neighbours */
 } ch4_cal_slot;
 
-/* One head. ch4_cal_slot_fini frees. CH4_ENOMEM. */
+/* Copies layer and head [n]. Free with ch4_cal_slot_fini. CH4_ENOMEM. */
 ch4_status ch4_cal_slot_init(ch4_cal_slot *out, int step, const int *layer, const int *head, int n, ch4_err *err);
 void       ch4_cal_slot_fini(ch4_cal_slot *slot);
 
@@ -26,7 +26,7 @@ typedef struct ch4_cal_taker {
  * CH4_EINVAL: a slot names a step, layer or head that is not there or a layer that attends within frames only. */
 ch4_status ch4_cal_read(const ch4_cal_clip *clip, ch4_cal_model *model, const ch4_cal_slot *slot, int n_slots, const ch4_cal_taker *taker, ch4_err *err);
 
-/* Layers of which attention can be read: inflated[i] is the i-th of *n. The array is the caller's, model->layers long. */
+/* Layers of which attention can be read (the inflated ones), ascending: layer [*n] is the caller's, with room for model->layers. */
 void ch4_cal_layers(int *layer, int *n, const ch4_cal_model *model);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "tools/calibrate/cal_search.h"
 
+/* For people: baselines, the first `rows` readings (the best come first), what model.yaml says now and the best that was found. */
 void ch4_cal_print(FILE *out, const ch4_cal_result *r, int64_t rows);
 
 /* A row per head (or layer), step and direction, with the error of each clip. */

@@ -21,6 +21,7 @@ typedef struct ch4_cal_work {
     int n_slots;
 } ch4_cal_work;
 
+/* A line of progress on stderr, unless --quiet. */
 void ch4_cal_say(const ch4_cal_work *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* The error of the first clip that has one, after a parallel loop. */

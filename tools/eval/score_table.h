@@ -58,6 +58,7 @@ int64_t ch4_score_failed(const ch4_score_table *table);
  * count with the family's fallback. */
 double ch4_score_mean(int64_t *n, double *deviation, const ch4_score_table *table, int method, int column, bool as_fallback);
 
+/* Rows of clips, then means, as text; failures with their reasons. */
 void ch4_score_print(FILE *out, const ch4_score_table *table);
 
 /* folder/<key>.csv (a row per clip and method), <key>.json (means, deviations, clips) and <key>_<column>.png for the columns that have a plot. The folder

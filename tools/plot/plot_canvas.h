@@ -25,7 +25,7 @@ enum { CH4_FONT_WIDTH = 7, CH4_FONT_HEIGHT = 13, CH4_FONT_FIRST = 32, CH4_FONT_G
 /* Rows of a glyph from top to bottom, bit 6 leftmost: X11's "fixed" 7x13 (misc-fixed, public domain). */
 extern const uint8_t ch4_font[CH4_FONT_GLYPHS][CH4_FONT_HEIGHT];
 
-int ch4_canvas_text_width(const char *text);
+int ch4_canvas_text_width(const char *text); /* pixels */
 
 /* Text whose middle is at (x, y), moved by half its length to the right for align 1 (starts there), to the left for align -1 (ends there). upward: turned by a
  * quarter, read from bottom to top; align then moves it up (1) or down (-1). */

@@ -13,7 +13,8 @@
  * *n_files: how many were written. CH4_ENOENT: the file is gone. */
 ch4_status ch4_tap_dump(int *n_files, const char *path, const char *folder, ch4_err *err);
 
-/* --- tap_picture.c: pictures of arrays; data contiguous. Free with ch4_canvas_fini, also after an error. -------------------------------- */
+/* --- tap_picture.c: pictures of n contiguous arrays, eight in a row: frames u8 [n,height,width,channels] (1 or 3), maps [n,rows,columns] >= 0, points
+ * [n,count,3]. CH4_EUNSUP: too large, or nothing, to draw; CH4_ENOMEM. Free with ch4_canvas_fini, also after an error. */
 
 ch4_status ch4_tap_draw_frames(ch4_canvas *out, const uint8_t *data, int64_t n, int64_t height, int64_t width, int channels, ch4_err *err);
 ch4_status ch4_tap_draw_maps(ch4_canvas *out, const float *data, int64_t n, int64_t rows, int64_t columns, ch4_err *err);
