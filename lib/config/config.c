@@ -32,7 +32,7 @@ static const ch4_opt options[] = {
 
     O(mesh.path, "", 0, 0, NULL, "GLB or OBJ of the object at the anchor frame, \"\" = made from the image"),
     O(mesh.normalize, "auto", 0, 0, CH4_MESH_NORMALIZE_CHOICES,
-      "fit the given mesh into the cube [-1,1]: auto does so unless it already lies inside and fills at least half of it"),
+      "fit the given mesh into the cube [-1,1]: auto does so unless it lies inside already"),
     O(mesh.yaw, "auto", 0, 0, NULL,
       "degrees by which the given mesh is turned about +y (+z towards +x) for the model, results are turned back; auto: to where a model that knows one view knows it"),
     O(mesh.points, "0", 0, 1e6, NULL, "surface points that are encoded, 0 = as the model says"),
